@@ -1,7 +1,7 @@
 """Walks an Avro body before anything is allocated: what passes is well formed and exactly as long as it says.
 
-A block count, string length or varint in a hostile record can claim 2**62 items; a reader that believes it allocates
-or loops. `checker(schema)` compiles the walk once per schema.
+A block count, string length or varint in a hostile record can claim 2**62 items; a reader that believes it
+allocates or loops. `checker(schema)` compiles the walk once per schema.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,9 +26,9 @@ class _Step:
 
 
 def checker(schema: Any) -> Callable[[memoryview], None]:
-    """A function that raises SchemaError unless its argument is exactly one value of `schema` (parsed by fastavro).
+    """A function that raises SchemaError unless its argument is exactly one value of `schema`, as fastavro parsed it.
 
-    Raises SchemaError for a schema whose own items can have no bytes, or that contains itself: they have no bound.
+    Raises SchemaError for a schema whose items can be empty, or that contains itself: they have no bound.
     """
     step = _compile(schema)
 

@@ -44,7 +44,7 @@ def encode(name: str, record: Mapping[str, Any]) -> bytes:
 def decode(value: bytes) -> tuple[str, dict[str, Any]]:
     """(schema name, record) as the latest version of the writer's schema sees it.
 
-    Whatever the bytes are, the only error is SchemaError, and nothing larger than a small multiple of `value` is
+    Whatever the bytes are, the only error is SchemaError, and no more than a small multiple of `value` is
     allocated.
     """
     schema_id, body = unframe(value)

@@ -1,4 +1,4 @@
-"""A fact: one number about one subject in one window, as the flat JSON row that Kylin and the embedded engine read.
+"""A fact: one number about one subject in one window, as the flat JSON row that the cube reads.
 
 The columns are those of schemas/cubes/facts.yaml without the derived ones.
 """
@@ -59,9 +59,9 @@ def fact_id(
 
 
 def encode_fact(fact: Fact) -> bytes:
-    """UTF-8 JSON with the columns in their order; integers as integers, since Kylin drops a row with 3.0 for one.
+    """UTF-8 JSON, the columns in their order; integers as integers, since Kylin drops a row with 3.0 for one.
 
-    Raises ValueError that names the column for one that is missing, unknown, null, NaN, infinite or of another type.
+    Raises ValueError that names the column that is missing, unknown, null, NaN, infinite or of another type.
     """
     _check(cast(dict[str, Any], fact))
     row = {name: float(fact[name]) if _KINDS[name] is float else fact[name] for name in FACT_COLUMNS}  # type: ignore[literal-required]

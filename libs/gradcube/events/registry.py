@@ -1,4 +1,4 @@
-"""The registry is the repository: schemas/events/index.yaml names every version of every schema, its id and fingerprint.
+"""The registry is the repository: schemas/events/index.yaml gives each version of each schema its id and fingerprint.
 
 Reads those files, checks each against its CRC-64-AVRO fingerprint, and gives the schemas parsed for fastavro.
 """
@@ -27,7 +27,7 @@ INDEX_FIELDS = {"id": int, "name": str, "version": int, "subject": str, "file": 
 
 
 def schemas_dir() -> Path:
-    """The schemas of this installation: `gradcube/_schemas` in a wheel, the repository's `schemas` in a checkout."""
+    """Of this installation: `gradcube/_schemas` in a wheel, the repository's `schemas` in a checkout."""
     packaged = Path(__file__).parents[1] / "_schemas"
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "schemas"
 
@@ -90,8 +90,8 @@ class Registry:
 def load_registry(directory: Path | None = None) -> Registry:
     """Reads `directory` (default: `schemas_dir()/events`).
 
-    Raises SchemaError that names the file and both values when a fingerprint differs, and for any file that is
-    missing or is no schema.
+    Raises SchemaError that names the file and both values when a fingerprint differs, and for any file that
+    is missing or is no schema.
     """
     folder = schemas_dir() / "events" if directory is None else directory
     return Registry(_load(folder, entry) for entry in _read_index(folder / INDEX))
