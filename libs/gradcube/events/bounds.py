@@ -26,7 +26,7 @@ class _Step:
 
 
 def checker(schema: Any) -> Callable[[memoryview], None]:
-    """A function that raises SchemaError unless its argument is exactly one value of `schema`, as fastavro parsed it.
+    """A function that raises SchemaError unless its argument is exactly one value of the parsed `schema`.
 
     Raises SchemaError for a schema whose items can be empty, or that contains itself: they have no bound.
     """

@@ -1,7 +1,7 @@
-"""Avro's primitive values read for a whole batch at once: a buffer, one position per record, one field at a time.
+"""Avro's primitive values read for a whole batch: one buffer, a position per record, field by field.
 
-Each read moves every position. A record that turns out wrong keeps reading inside the buffer's padding; the caller
-looks at `good` at the end.
+Each read moves every position. A record that turns out wrong keeps reading inside the buffer's padding; the
+caller looks at `good` at the end.
 """
 
 import sys
@@ -18,8 +18,9 @@ PADDING_BYTES = 512
 class ColumnReader:
     """Reads field after field of all records: `reader.longs()`, `reader.skip_strings()`, `reader.floats(13)`.
 
-    `starts` and `ends` (k,) delimit the records in the joined `values`. `good` (k,) is False for each record that
-    had an integer beyond 64 bits, a length that does not fit, or a union branch that is neither null nor the value.
+    `starts` and `ends` (k,) delimit the records in the joined `values`. `good` (k,) is False for each
+    record that had an integer beyond 64 bits, a length that does not fit, or a union branch that is neither
+    null nor the value.
     """
 
     def __init__(self, joined: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
@@ -72,7 +73,7 @@ class ColumnReader:
         return values
 
     def skip_strings(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(start, end) of each record's string, whose bytes the caller looks at; empty where the length is wrong."""
+        """(start, end) of each record's string, not yet decoded; empty where the length is wrong."""
         lengths = self.longs()
         fits = (lengths >= 0) & (lengths <= self.ends - self.position)
         self.good &= fits
@@ -94,7 +95,7 @@ class ColumnReader:
             return None
 
     def take(self, positions: NDArray[np.int64], size_bytes: int) -> NDArray[np.void]:
-        """(len(positions),) copies of `size_bytes` bytes each; they must lie inside the buffer and its padding."""
+        """(len(positions),) copies of `size_bytes` bytes, which must lie inside the buffer and its padding."""
         windows = np.ndarray(
             (len(self._joined) - size_bytes + 1,), np.dtype(f"V{size_bytes}"), self._joined, strides=(1,)
         )

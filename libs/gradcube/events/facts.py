@@ -63,9 +63,10 @@ def encode_fact(fact: Fact) -> bytes:
 
     Raises ValueError that names the column that is missing, unknown, null, NaN, infinite or of another type.
     """
-    _check(cast(dict[str, Any], fact))
-    row = {name: float(fact[name]) if _KINDS[name] is float else fact[name] for name in FACT_COLUMNS}  # type: ignore[literal-required]
-    return _ENCODER.encode(row).encode()
+    row = cast(dict[str, Any], fact)
+    _check(row)
+    ordered = {name: float(row[name]) if kind is float else row[name] for name, kind in _KINDS.items()}
+    return _ENCODER.encode(ordered).encode()
 
 
 def decode_fact(value: bytes) -> Fact:

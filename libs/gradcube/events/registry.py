@@ -1,4 +1,4 @@
-"""The registry is the repository: schemas/events/index.yaml gives each version of each schema its id and fingerprint.
+"""The registry is the repository: schemas/events/index.yaml gives each schema its id and fingerprint.
 
 Reads those files, checks each against its CRC-64-AVRO fingerprint, and gives the schemas parsed for fastavro.
 """
@@ -57,8 +57,8 @@ class Registry:
         known = self._by_id.get(schema.id) or self._latest.get(schema.name)
         if known is not None and (known.id == schema.id or known.version == schema.version):
             raise SchemaError(
-                f"{schema.name} version {schema.version} (id {schema.id}) repeats the id or version of {known.name} "
-                f"version {known.version} (id {known.id}); give the new one the next free id and version"
+                f"{schema.name} version {schema.version} (id {schema.id}) repeats the id or version of "
+                f"{known.name} version {known.version} (id {known.id}); give the new one the next free id and version"
             )
         self._by_id[schema.id] = schema
         self._latest[schema.name] = schema
@@ -70,7 +70,7 @@ class Registry:
         except KeyError:
             known = ", ".join(str(known) for known in sorted(self._by_id))
             raise UnknownSchemaId(
-                f"schema id {schema_id} is not in the registry (it has {known}); update gradcube on the reader"
+                f"schema id {schema_id} is not in the registry, which has {known}; update the reader"
             ) from None
 
     def latest(self, name: str) -> RegisteredSchema:
@@ -144,8 +144,8 @@ def _load(folder: Path, entry: dict[str, Any]) -> RegisteredSchema:
         raise SchemaError(f"{path} is not a readable Avro schema: {error!r}") from error
     if found != entry["fingerprint"]:
         raise SchemaError(
-            f"{path} has fingerprint {found}, {INDEX} says {entry['fingerprint']}; a published schema never changes: "
-            "restore the file, and put the change into a new version"
+            f"{path} has fingerprint {found}, {INDEX} says {entry['fingerprint']}; a published schema "
+            "never changes: restore the file, and put the change into a new version"
         )
     values = {key: value for key, value in entry.items() if key != "file"}
     return RegisteredSchema(**values, parsed=parsed)

@@ -83,7 +83,8 @@ class BadRecord:
 class BucketGroup:
     """The records of a batch that have the same number n of buckets.
 
-    `rows` (g,) are their positions in the StepBatch, ascending; `values` is (g, 8, n), rows as in BUCKET_FIELDS.
+    `rows` (g,) are their positions in the StepBatch, ascending; `values` is (g, 8, n), rows as in
+    BUCKET_FIELDS.
     """
 
     rows: Longs
@@ -94,9 +95,9 @@ class BucketGroup:
 class StepBatch:
     """The k records of a batch that could be read, in the order of the input.
 
-    `index` is each one's position in the input. `counts` is (k, 8) with MISSING for null, `floats` (k, 13) with NaN
-    for what was not measured, columns as in COUNT_FIELDS and FLOAT_FIELDS; the rest is (k,). Equal strings are the
-    same object. Times are microseconds since the epoch.
+    `index` is each one's position in the input. `counts` is (k, 8) with MISSING for null, `floats` (k, 13)
+    with NaN for what was not measured, columns as in COUNT_FIELDS and FLOAT_FIELDS; the rest is (k,). Equal
+    strings are the same object. Times are microseconds since the epoch.
     """
 
     index: Longs

@@ -1,7 +1,7 @@
 """A batch of StepSync records into numpy columns, field by field over the whole batch.
 
-A record of another writer (another schema version, multi-block arrays) or with anything wrong goes alone through
-the generic codec; what that refuses is a BadRecord, and the rest of the batch lives on.
+A record of another writer (another schema version, multi-block arrays) or with anything wrong goes alone
+through the generic codec; what that refuses is a BadRecord, and the rest of the batch lives on.
 """
 
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ def _texts(reader: ColumnReader, starts: Longs, ends: Longs) -> Strings:
 
 
 def _read_buckets(reader: ColumnReader) -> tuple[Ints, tuple[BucketGroup, ...]]:
-    """(buckets of each record, their values by that number); what is not eight plain equal arrays is not good."""
+    """(number of buckets, values by that number); what is not eight plain equal arrays is not good."""
     tails = reader.position.copy()
     counts = reader.longs()
     reader.good &= (counts >= 0) & (counts <= (reader.ends - tails) // (NUM_ARRAYS * FLOAT_BYTES))

@@ -1,7 +1,7 @@
 """The hot path in the training process: one StepSync record, byte-identical to fastavro's, in microseconds.
 
-Everything that a rank never changes is made once: the header and identity, and per number of buckets a template
-of the tail, into which one numpy assignment puts all eight arrays.
+Everything that a rank never changes is made once: the header and identity, and per number of buckets a
+template of the tail, into which one numpy assignment puts all eight arrays.
 """
 
 import struct
@@ -114,7 +114,7 @@ class StepSyncEncoder:
 
 
 def bucket_dtype(num_buckets: int) -> np.dtype[np.void]:
-    """One array on the wire: the block's count, its floats, and the 0 that ends the blocks (alone when empty)."""
+    """One array on the wire: its only block's count and floats, and the 0 that ends the blocks."""
     count = ("count", "u1", (len(count_bytes(num_buckets)),))
     return np.dtype([count, ("values", "<f4", (num_buckets,)), ("end", "u1")])
 
