@@ -1,0 +1,1 @@
+"""The `gradcube` command: local services, the demo, SQL, and looking around. What people touch first."""

@@ -1,0 +1,85 @@
+"""The books of a run: steps trained = records sent + counted drops = records read; facts written = rows in the cube."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from gradcube.cli import output
+from gradcube.cli.stack import Stack
+from gradcube.cli.training import check_alive
+from gradcube.cube.client import query
+from gradcube.errors import CheckFailed
+
+SETTLE_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What each party says it did."""
+
+    steps_trained: int
+    records_sent: int
+    records_dropped: int
+    records_read: int
+    facts_written: int
+    first_loss: float
+    final_loss: float
+
+
+def settle(stack: Stack, workers: int) -> Counts:
+    """Waits until every sent record is read, every window is closed and every fact is in the cube."""
+    summaries = [json.loads(stack.summary_file(rank).read_text()) for rank in range(workers)]
+    sent = sum(summary["records"]["acknowledged"] for summary in summaries)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        metrics = _status(stack.state.metrics)
+        cube = _status(f"http://{stack.state.gateway}")
+        done = metrics["records_read"] >= sent and metrics["open_windows"] == 0 and cube["rows"] >= metrics["facts_written"]
+        if done or time.monotonic() > deadline:
+            break
+        check_alive(stack)
+        time.sleep(0.3)
+    return Counts(
+        steps_trained=sum(summary["steps"] for summary in summaries),
+        records_sent=sent,
+        records_dropped=sum(summary["records"]["dropped"] for summary in summaries),
+        records_read=metrics["records_read"],
+        facts_written=metrics["facts_written"],
+        first_loss=sum(summary["first_loss"] for summary in summaries) / workers,
+        final_loss=sum(summary["final_loss"] for summary in summaries) / workers,
+    )
+
+
+def reconcile(counts: Counts, url: str, job: str) -> dict[str, int]:
+    """Compares the books with the cube, prints them, and raises CheckFailed naming every difference."""
+    rows = int(_one(url, "select count(*) from FACTS"))
+    in_facts = round(_one(url, f"select sum(METRIC_SUM) from FACTS where JOB = '{job}' and SUBJECT_KIND = 'rank' and METRIC = 'records'"))  # noqa: S608 - our own name
+    books = {
+        "steps trained": counts.steps_trained,
+        "records sent + dropped": counts.records_sent + counts.records_dropped,
+        "records read + dropped": counts.records_read + counts.records_dropped,
+        "records in facts + dropped": in_facts + counts.records_dropped,
+        "facts written": counts.facts_written,
+        "rows in the cube": rows,
+    }
+    output.out.print(output.table(["reconciliation", "count"], books.items()))
+    wrong = [name for name in list(books)[1:4] if books[name] != counts.steps_trained]
+    if rows != counts.facts_written:
+        wrong.append("rows in the cube")
+    if wrong:
+        raise CheckFailed(f"the books do not agree: {', '.join(f'{name} = {books[name]}' for name in wrong)} (steps trained {counts.steps_trained}, facts written {counts.facts_written})")
+    output.out.print("[green]every step and every fact is accounted for[/green]")
+    return {name.replace(" + ", "_and_").replace(" ", "_"): value for name, value in books.items()} | {"dropped": counts.records_dropped}
+
+
+def _status(address: str) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(f"{address}/status", timeout=5).raise_for_status().json()
+    return answer
+
+
+def _one(url: str, sql: str) -> float:
+    value = query(url, sql).rows[0][0]
+    return 0.0 if value is None else float(value)

@@ -1,0 +1,50 @@
+"""`python -m gradcube.cli.throttle PID FACTOR`: makes another process slower from outside, until TERM.
+
+The process is stopped and continued in short turns, so that it runs 1/FACTOR of the time, as under a noisy neighbour
+or a CPU limit. It knows nothing of it. Whatever happens, the last thing it gets is SIGCONT.
+"""
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+PERIOD_SECONDS = 0.04
+
+
+def throttle(pid: int, factor: float) -> None:
+    """Duty-cycles `pid` until it ends or we are told to stop."""
+    running_seconds = PERIOD_SECONDS / factor
+    try:
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(PERIOD_SECONDS - running_seconds)
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(running_seconds)
+    except ProcessLookupError:
+        return  # the process has ended: nothing left to slow
+    finally:
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main() -> int:
+    """Reads PID and FACTOR from the command line."""
+    if len(sys.argv) != 3:
+        print(__doc__, file=sys.stderr)  # noqa: T201 - usage of a command
+        return 64
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    throttle(int(sys.argv[1]), float(sys.argv[2]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
