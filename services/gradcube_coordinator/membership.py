@@ -1,0 +1,266 @@
+"""The rules of jobs, ranks, shards and their leases, as a state machine without clock or I/O.
+
+Every call takes the time and first ends the leases that ran out. One live lease per rank and shard; the epoch
+of a job grows with every change of who trains, and never goes back.
+"""
+
+from collections.abc import Callable
+
+from gradcube.errors import CoordinatorError, LeaseRefused
+from gradcube.sync.coordinator_models import (
+    CommandView,
+    JobDescription,
+    JobRequest,
+    JoinRequest,
+    ServerRequest,
+)
+from gradcube_coordinator.jobs import Event, EventKind, Job, MemberLease, ServerLeaseState
+
+
+class UnknownJob(CoordinatorError):
+    """No job of that name: the coordinator restarted, or it was never made."""
+
+
+class LeaseEnded(CoordinatorError):
+    """The lease ran out, was given back, or was another coordinator's."""
+
+
+class JobRegistry:
+    """All jobs. `new_id` draws lease ids that nobody can guess. Not thread-safe: the caller holds one lock."""
+
+    def __init__(self, *, lease_seconds: float, new_id: Callable[[], str]) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.lease_seconds = lease_seconds
+        self._new_id = new_id
+        self._events: list[Event] = []
+
+    def take_events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        taken, self._events = self._events, []
+        return taken
+
+    def job(self, name: str, now: float) -> Job:
+        """The job. Raises UnknownJob."""
+        self.expire(now)
+        if name not in self.jobs:
+            raise UnknownJob(
+                f"no job {name!r} here: POST /v1/jobs first (after a restart of the coordinator: again)"
+            )
+        return self.jobs[name]
+
+    def expire(self, now: float) -> None:
+        """Ends all leases that were not renewed for `lease_seconds`."""
+        for job in self.jobs.values():
+            for member in [m for m in job.members.values() if now - m.renewed_at > self.lease_seconds]:
+                age = now - member.renewed_at
+                self._remove(
+                    job, member, "RANK_LOST", f"rank {member.rank} on {member.node} silent for {age:.1f} s"
+                )
+            for server in [s for s in job.servers.values() if now - s.renewed_at > self.lease_seconds]:
+                del job.servers[server.shard]
+                self._tell(
+                    "SERVER_LOST", job, f"shard {server.shard} at {server.address} is silent", server=server
+                )
+
+    def create(self, request: JobRequest, now: float) -> Job:
+        """The job that `request` makes, joins, or starts the next attempt of. Raises LeaseRefused."""
+        self.expire(now)
+        description = JobDescription(**request.model_dump(exclude={"job", "attempt"}))
+        job = self.jobs.setdefault(request.job, Job(request.job, created_at=now))
+        returning = request.attempt is not None and request.attempt >= job.attempt
+        if job.description is None:
+            attempt = request.attempt if returning and request.attempt else job.attempt + 1
+            self._begin(job, description, attempt, now)
+        elif self._alive(job, now):
+            _same(job, job.description, description)
+        elif job.finished or not (returning and description == job.description):
+            job.fresh_since = job.attempt + 1 if job.finished else job.fresh_since
+            self._begin(job, description, job.attempt + 1, now)
+        return job
+
+    def join(self, name: str, request: JoinRequest, now: float) -> MemberLease:
+        """A lease on a rank. Raises UnknownJob; LeaseRefused when the rank is held or all are."""
+        job = self.job(name, now)
+        if job.description is None or job.finished:
+            raise UnknownJob(f"job {name!r} is not described, or finished: POST /v1/jobs first")
+        rank = _free_rank(job, job.description.world_size) if request.rank is None else request.rank
+        holder = job.members.get(rank)
+        if holder is not None:
+            raise LeaseRefused(
+                f"rank {rank} of {name!r} is held by process {holder.pid} on {holder.node} since"
+                f" {now - holder.joined_at:.1f} s: join without a rank, or end that process and wait"
+                f" {self.lease_seconds} s"
+            )
+        if rank >= job.description.world_size:
+            raise LeaseRefused(f"rank {rank} of {name!r}: ranks are 0 to {job.description.world_size - 1}")
+        member = MemberLease(self._new_id(), rank, request.node, request.pid, now, now)
+        job.members[rank] = member
+        job.epoch = max(job.epoch, request.epoch) + 1
+        self._tell("RANK_JOINED", job, f"rank {rank} joined from {member.node}", member=member)
+        self._maybe_start(job)
+        return member
+
+    def heartbeat(self, name: str, lease_id: str, step: int, now: float) -> tuple[Job, list[CommandView]]:
+        """Renews a worker's lease; the commands that it has not had. Raises UnknownJob, LeaseEnded."""
+        job = self.job(name, now)
+        member = _member(job, lease_id)
+        member.renewed_at, member.step = now, step
+        commands, member.commands = member.commands, []
+        return job, commands
+
+    def leave(self, name: str, lease_id: str, *, finished: bool, now: float) -> None:
+        """Gives a worker's lease back. Raises UnknownJob, LeaseEnded."""
+        job = self.job(name, now)
+        member = _member(job, lease_id)
+        job.finishing |= finished
+        self._remove(job, member, "RANK_LEFT", f"rank {member.rank} left after step {member.step}")
+
+    def register_server(self, name: str, request: ServerRequest, now: float) -> tuple[Job, ServerLeaseState]:
+        """A lease on a shard; it makes the job when there is none. Raises LeaseRefused."""
+        self.expire(now)
+        job = self.jobs.setdefault(name, Job(name, created_at=now))
+        if request.shard >= request.shards or (job.servers and job.shards != request.shards):
+            raise LeaseRefused(
+                f"shard {request.shard} of {request.shards}, {name!r} has {job.shards}: say the same number"
+            )
+        holder = job.servers.get(request.shard)
+        if holder is not None and holder.address != request.address:
+            raise LeaseRefused(
+                f"shard {request.shard} of {name!r} is at {holder.address} on {holder.node} since"
+                f" {now - holder.joined_at:.1f} s: end that process and wait {self.lease_seconds} s"
+            )
+        server = ServerLeaseState(
+            self._new_id(),
+            request.shard,
+            request.shards,
+            request.address,
+            request.node,
+            now,
+            now,
+            request.attempt,
+        )
+        job.servers[request.shard], job.shards = server, request.shards
+        if request.epoch > job.epoch or (job.description is None and request.attempt > job.attempt):
+            # This coordinator restarted: what the shard remembers must not be told anew.
+            job.epoch = max(job.epoch, request.epoch) + 1
+            job.attempt = max(job.attempt, request.attempt) if job.description is None else job.attempt
+        self._tell("SERVER_JOINED", job, f"shard {server.shard} is at {server.address}", server=server)
+        self._maybe_start(job)
+        return job, server
+
+    def server_heartbeat(self, name: str, lease_id: str, version: int, attempt: int, now: float) -> Job:
+        """Renews a shard's lease. Raises UnknownJob, LeaseEnded."""
+        job = self.job(name, now)
+        server = _server(job, lease_id)
+        server.renewed_at, server.version, server.attempt = now, version, attempt
+        self._maybe_start(job)
+        return job
+
+    def leave_server(self, name: str, lease_id: str, now: float) -> None:
+        """Gives a shard's lease back. Raises UnknownJob, LeaseEnded."""
+        job = self.job(name, now)
+        server = _server(job, lease_id)
+        del job.servers[server.shard]
+        self._tell("SERVER_LOST", job, f"shard {server.shard} at {server.address} stopped", server=server)
+
+    def command(self, name: str, command: CommandView) -> int:
+        """Lays `command` ready for all live workers of the job; their number."""
+        members = self.jobs[name].members if name in self.jobs else {}
+        for member in members.values():
+            member.commands = [*member.commands[-99:], command]
+        return len(members)
+
+    def _alive(self, job: Job, now: float) -> bool:
+        """Whether somebody trains or is about to: a job just made has a lease's time for its first worker."""
+        young = not job.started and now - job.created_at <= self.lease_seconds
+        return not job.finished and (bool(job.members) or young)
+
+    def _begin(self, job: Job, description: JobDescription, attempt: int, now: float) -> None:
+        job.description, job.attempt, job.created_at = description, attempt, now
+        job.started = job.finishing = job.finished = False
+        job.epoch += 1
+        self._tell(
+            "OTHER", job, f"attempt {attempt} waits for {description.world_size} workers and all shards"
+        )
+
+    def _maybe_start(self, job: Job) -> None:
+        description = job.description
+        if (
+            description is None
+            or job.started
+            or len(job.members) < description.world_size
+            or not job.complete
+        ):
+            return
+        job.started = True
+        job.epoch += 1
+        self._tell("JOB_STARTED", job, f"{len(job.members)} workers and {job.shards} shards are there")
+
+    def _remove(self, job: Job, member: MemberLease, kind: EventKind, detail: str) -> None:
+        del job.members[member.rank]
+        job.epoch += 1
+        self._tell(kind, job, detail, member=member)
+        if job.members and job.started:
+            self._tell("ASSIGNMENT_CHANGED", job, f"batches are split over ranks {job.ranks}")
+        elif job.finishing and not job.members:
+            job.finished = True
+            self._tell("JOB_FINISHED", job, f"finished at step {member.step}", member=member)
+
+    def _tell(
+        self,
+        kind: EventKind,
+        job: Job,
+        detail: str,
+        *,
+        member: MemberLease | None = None,
+        server: ServerLeaseState | None = None,
+    ) -> None:
+        where = member or server
+        self._events.append(
+            Event(
+                kind,
+                job.name,
+                job.attempt,
+                job.epoch,
+                detail,
+                job.description,
+                len(job.members),
+                rank=None if member is None else member.rank,
+                node=None if where is None else where.node,
+                shard=None if server is None else server.shard,
+                step=None if member is None else member.step,
+            )
+        )
+
+
+def _same(job: Job, ours: JobDescription, theirs: JobDescription) -> None:
+    old, new = ours.model_dump(), theirs.model_dump()
+    differing = [f"{name} is {old[name]!r}, you say {new[name]!r}" for name in old if old[name] != new[name]]
+    if differing:
+        raise LeaseRefused(
+            f"job {job.name!r} (attempt {job.attempt}, {job.state}, {len(job.members)} workers) is another:"
+            f" {'; '.join(differing)}. Use another job name, or wait until it has ended"
+        )
+
+
+def _free_rank(job: Job, world_size: int) -> int:
+    free = [rank for rank in range(world_size) if rank not in job.members]
+    if not free:
+        raise LeaseRefused(
+            f"all {world_size} ranks of {job.name!r} are held: make the job with a larger world_size"
+        )
+    return free[0]
+
+
+def _member(job: Job, lease_id: str) -> MemberLease:
+    for member in job.members.values():
+        if member.lease_id == lease_id:
+            return member
+    raise LeaseEnded(f"that lease on a rank of {job.name!r} has ended: stop, or join again")
+
+
+def _server(job: Job, lease_id: str) -> ServerLeaseState:
+    for server in job.servers.values():
+        if server.lease_id == lease_id:
+            return server
+    raise LeaseEnded(f"that lease on a shard of {job.name!r} has ended: register again")
