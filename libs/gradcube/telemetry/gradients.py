@@ -1,0 +1,60 @@
+"""The gradients of one model: their buckets, when each was ready, and their statistics in the steps that are due."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gradcube.telemetry.buckets import plan_buckets
+from gradcube.telemetry.phases import StepClock
+from gradcube.telemetry.statistics import Measurement, pieces
+from gradcube.telemetry.switch import Switch
+
+
+class LocalGradients:
+    """Gradients that stay where backward put them until the optimizer or a parameter server takes them.
+
+    `sizes_bytes` is (buckets,). Parameters that need no gradient when the monitor is made are in no bucket.
+    """
+
+    def __init__(self, model: torch.nn.Module, bucket_bytes: int) -> None:
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        plan = plan_buckets([parameter.nbytes for parameter in parameters], bucket_bytes=bucket_bytes)
+        # In order of registration within a bucket: that is how flat buffers lay them out.
+        self._buckets = [[parameters[position] for position in sorted(bucket)] for bucket in plan]
+        self.sizes_bytes: NDArray[np.float32] = np.array(
+            [sum(parameter.nbytes for parameter in bucket) for bucket in self._buckets], np.float32
+        )
+        self.num_buckets = len(plan)
+
+    def watch(self, clock: StepClock, switch: Switch) -> list[Any]:
+        """Hooks that note when a bucket's last gradient is there; returns their handles."""
+        return [
+            parameter.register_post_accumulate_grad_hook(_note(bucket, clock, switch))
+            for bucket, parameters in enumerate(self._buckets)
+            for parameter in parameters
+        ]
+
+    def measure(self) -> Measurement | None:
+        """Statistics of what is in `.grad` now; None when there is no gradient."""
+        measured = Measurement()
+        with torch.no_grad():
+            for bucket, parameters in enumerate(self._buckets):
+                for piece in pieces(parameter.grad for parameter in parameters):
+                    measured.add(bucket, piece)
+        return measured if measured.buckets else None
+
+
+def _note(bucket: int, clock: StepClock, switch: Switch) -> Callable[[torch.Tensor], None]:
+    moments, now = clock.ready, clock.clock
+
+    def note(_: torch.Tensor) -> None:
+        # One call per parameter and step: nothing but the time. The last parameter of the bucket wins.
+        try:
+            moments[bucket] = now()
+        except Exception as error:  # noqa: BLE001 - whatever breaks in here must not break the training
+            switch.fail("gradient hook", error)
+
+    return note

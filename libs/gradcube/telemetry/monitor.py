@@ -1,0 +1,300 @@
+"""`Monitor`: what each gradient step cost and looked like on one rank, as one record a step.
+
+In: a PyTorch loop, through hooks and `step(loss)`. Out: StepSync records, offered to an Emitter that never blocks. Whatever
+breaks in here switches the monitor off and is logged once; training goes on.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import structlog
+
+from gradcube.settings import KafkaSettings
+from gradcube.telemetry.buckets import BUCKET_BYTES
+from gradcube.telemetry.identity import identify
+from gradcube.telemetry.phases import PHASES, Phase, StepClock
+from gradcube.telemetry.records import GRAD_NORM, LOSS, NONFINITE, RecordSender, StepEmitter, StepRecord
+from gradcube.telemetry.switch import Switch
+
+if TYPE_CHECKING:
+    import torch
+
+    from gradcube.telemetry.hooks import Hooks
+
+Number = Any
+"""int, float, or a tensor of one element, on any device."""
+GRADIENT_STATISTICS_EVERY = 10
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class MonitorStats:
+    """Counters of a monitor: `offered == acknowledged + dropped + pending` holds for its emitter at any time."""
+
+    steps: int
+    active: bool
+    offered: int = 0
+    acknowledged: int = 0
+    dropped: int = 0
+    pending: int = 0
+    pending_bytes: int = 0
+    connected: bool = False
+
+
+class Monitor:
+    """Watches the gradient steps of one rank.
+
+        monitor = gradcube.Monitor(model, optimizer, job="bert")
+        for batch in batches:
+            ...                                     # forward, backward, optimizer.step(), as ever
+            monitor.step(loss)
+
+    Works for a single process, DistributedDataParallel (give the wrapped model), and a parameter server (no optimizer;
+    put `with monitor.phase("sync_wait"):` around the exchange). What cannot be seen is NaN or null in the record.
+    All times are the host's: on an accelerator a phase ends when the host has issued its work. Losses and counts that are
+    on an accelerator are copied without waiting, and their record goes out a step later.
+
+    Gradient statistics (norms, mean, variance, largest magnitude, non-finite elements) are taken every
+    `gradient_statistics_every` steps, in the step after a non-finite value, and in a step with a non-finite loss if its gradient
+    is still there; they are NaN in the others, and `nonfinite` then counts the loss alone. Ready times are taken every step.
+
+    job, rank, attempt and node come from the environment where they are not given (GRADCUBE_JOB, _RANK, _ATTEMPT, _NODE;
+    then RANK, TORCHELASTIC_RESTART_COUNT and others). Raises ConfigError, and nothing after construction. With an emitter of
+    the caller's, `close` flushes but does not close it.
+    """
+
+    def __init__(
+        self,
+        model: "torch.nn.Module | None" = None,
+        optimizer: "torch.optim.Optimizer | None" = None,
+        *,
+        job: str | None = None,
+        rank: int | None = None,
+        attempt: int | None = None,
+        node: str | None = None,
+        stage: int = 0,
+        replica: int = 0,
+        emitter: StepEmitter | None = None,
+        kafka: KafkaSettings | None = None,
+        topic: str = "gradcube.steps",
+        enabled: bool = True,
+        gradient_statistics_every: int = GRADIENT_STATISTICS_EVERY,
+        bucket_bytes: int = BUCKET_BYTES,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if gradient_statistics_every < 1:
+            raise ValueError(
+                f"gradient_statistics_every is {gradient_statistics_every}; it must be 1 or more"
+            )
+        self._switch = Switch(on=enabled)
+        self._every = gradient_statistics_every
+        self._steps = 0
+        self._suspicious = False
+        self._hooks: Hooks | None = None
+        self._optimizer = optimizer
+        self._emitter: StepEmitter | None = None
+        self._clock = StepClock(clock=clock)
+        self._phases: dict[str, Phase] = {}
+        if not enabled:
+            return
+        identity = identify(
+            os.environ, job=job, attempt=attempt, rank=rank, node=node, stage=stage, replica=replica
+        )
+        self._owns_emitter = emitter is None
+        self._emitter = emitter or _connect(kafka or KafkaSettings.load(), identity.key.decode())
+        self._sender = RecordSender(self._emitter, topic, identity)
+        self._switch.guard("hooks", self._watch)(model, optimizer, bucket_bytes, clock)
+        self._phases = {name: Phase(name, self._clock, self._before(name)) for name in PHASES}
+        self._step = self._switch.guard("step", self._finish_step)
+        self._restart()
+
+    def step(
+        self,
+        loss: Number | None = None,
+        *,
+        correct: Number | None = None,
+        predicted: Number | None = None,
+        tokens: Number | None = None,
+        samples: Number | None = None,
+        batch_size: Number | None = None,
+        version: int | None = None,
+        staleness: int | None = None,
+        global_grad_norm: Number | None = None,
+        update_norm: Number | None = None,
+        param_norm: Number | None = None,
+        learning_rate: Number | None = None,
+        step: int | None = None,
+    ) -> None:
+        """The step is over: its record is made and offered. The fields are those of the StepSync schema.
+
+        `learning_rate` is that of the optimizer's first group where not given, `step` the count of calls from 0. Never
+        raises, never waits for the network or an accelerator.
+        """
+        if self._switch.on:
+            counts = [0, version, staleness, correct, predicted, tokens, samples, batch_size]
+            floats = [loss, None, global_grad_norm, update_norm, param_norm, learning_rate]
+            self._step(step, counts, floats)
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """A block that is the step's phase `name`: data, forward, backward, sync_wait or optimizer.
+
+        It counts instead of what the hooks saw; several blocks of a name add up.
+        """
+        phase = self._phases.get(name)
+        if phase is None and self._switch.on:
+            logger.warning("unknown_phase", phase=name, known=PHASES)
+        return phase if phase is not None and self._switch.on else nullcontext()
+
+    def stats(self) -> MonitorStats:
+        """Steps recorded, and the emitter's counters."""
+        if self._emitter is None:
+            return MonitorStats(steps=self._steps, active=False)
+        seen = self._emitter.stats()
+        names = ("offered", "acknowledged", "dropped", "pending", "pending_bytes", "connected")
+        return MonitorStats(self._steps, self._switch.on, **{name: getattr(seen, name) for name in names})
+
+    def close(self, timeout_seconds: float = 10) -> None:
+        """Takes the hooks off and delivers what is pending, for at most `timeout_seconds`. Never raises."""
+        self._switch.guard("close", self._drain)()
+        emitter, self._switch.on = self._emitter, False
+        closing = Switch()
+        if self._hooks is not None:
+            closing.guard("close", self._hooks.close)()
+        if emitter is not None:
+            closing.guard("close", emitter.close if self._owns_emitter else emitter.flush)(timeout_seconds)
+
+    def _drain(self) -> None:
+        self._sender.drain()
+
+    def _watch(
+        self,
+        model: "torch.nn.Module | None",
+        optimizer: "torch.optim.Optimizer | None",
+        bucket_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        if model is not None:
+            from gradcube.telemetry.hooks import Hooks  # the only way to torch, and only with a model
+
+            self._hooks = Hooks(
+                model, optimizer, switch=self._switch, due=self._due, bucket_bytes=bucket_bytes, clock=clock
+            )
+            self._clock = self._hooks.clock
+
+    def _due(self) -> bool:
+        return self._suspicious or self._steps % self._every == 0
+
+    def _before(self, name: str) -> Callable[[], None]:
+        if name == "sync_wait" and self._hooks is not None:
+            return self._switch.guard("gradient statistics", self._hooks.before_update)
+        return _nothing
+
+    def _restart(self) -> None:
+        self._clock.restart(self._clock.clock())
+        self._cpu_seconds = time.process_time()
+
+    def _finish_step(self, step: int | None, counts: list[Any], late_floats: list[Any]) -> None:
+        now = self._clock.clock()
+        cpu_seconds = time.process_time()
+        floats = self._clock.finish(now)
+        floats.append(cpu_seconds - self._cpu_seconds)
+        record = StepRecord(
+            step=self._steps if step is None else step,
+            seq=self._steps,
+            ended_at_micros=time.time_ns() // 1000,
+            counts=counts,
+            floats=floats + late_floats,
+            table=_NO_BUCKETS,
+        )
+        tensors = self._read_values(record)
+        self._read_gradients(record, tensors)
+        if tensors:
+            from gradcube.telemetry.deferred import DeviceCopy
+
+            record.waiting = DeviceCopy(tensors)
+        self._suspicious = bool(record.counts[NONFINITE])
+        self._steps += 1
+        self._clock.restart(now)
+        self._cpu_seconds = cpu_seconds
+        self._sender.send(record)
+
+    def _read_values(self, record: StepRecord) -> list[Any]:
+        """Makes plain numbers of the record's values; returns the tensors for which that would mean waiting."""
+        tensors: list[Any] = []
+        floats, counts = record.floats, record.counts
+        if floats[-1] is None and self._optimizer is not None:
+            floats[-1] = self._optimizer.param_groups[0]["lr"]
+        for place in range(LOSS, len(floats)):
+            value: Any = floats[place]
+            if value is None:
+                floats[place] = nan
+            elif _on_device(value):
+                floats[place] = nan
+                record.places.append(place)
+                tensors.append(value)
+            else:
+                floats[place] = _plain(value)
+                if place == LOSS and not isfinite(floats[place]):
+                    counts[NONFINITE] = 1
+        for index in range(1, len(counts)):
+            value = counts[index]
+            if _on_device(value):
+                counts[index] = None
+                record.places.append(-1 - index)
+                tensors.append(value)
+            elif value is not None and type(value) is not int:
+                counts[index] = int(_plain(value))
+        return tensors
+
+    def _read_gradients(self, record: StepRecord, tensors: list[Any]) -> None:
+        if self._hooks is None:
+            return
+        if record.counts[NONFINITE]:
+            self._suspicious = True  # the loss is broken: look at the gradient now
+        self._hooks.before_update()
+        measured, sizes_bytes = self._hooks.take()
+        clock, buckets = self._clock, len(sizes_bytes)
+        moments = np.array((clock.ready[:buckets], clock.sent[:buckets], clock.received[:buckets]))
+        moments[moments == 0.0] = nan
+        record.table = table = np.full((8, buckets), nan, np.float32)
+        table[0] = sizes_bytes
+        table[1:4] = moments - clock.started
+        if measured is None:
+            return
+        if measured.on_device:
+            record.measured = measured
+            tensors.extend(measured.on_device)
+            return
+        from gradcube.telemetry.statistics import summarise
+
+        record.floats[GRAD_NORM], nonfinite = summarise(measured, measured.values, table)
+        record.counts[NONFINITE] = cast(int, record.counts[NONFINITE]) + nonfinite
+
+
+_NO_BUCKETS = np.empty((8, 0), np.float32)
+
+
+def _on_device(value: Any) -> bool:
+    return not getattr(value, "is_cpu", True)
+
+
+def _plain(value: Any) -> float:
+    plain: float = value.item() if hasattr(value, "item") else float(value)
+    return plain
+
+
+def _nothing() -> None:
+    """Before phases whose start needs nothing."""
+
+
+def _connect(settings: KafkaSettings, client_id: str) -> StepEmitter:
+    from gradcube.bus.emitter import Emitter  # kafka-python is loaded when it is needed
+
+    return cast(StepEmitter, Emitter(settings, client_id=f"gradcube-{client_id}"))
