@@ -1,6 +1,7 @@
 """`python -m gradcube_coordinator`: settings, build, run, close."""
 
 import secrets
+import signal
 import time
 
 import uvicorn
@@ -27,6 +28,8 @@ def main() -> None:
         )
         commands = CommandReader(kafka, coordinator.command)
         commands.start()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: None)  # uvicorn raises it again after its own end: exit with 0
         uvicorn.run(build_app(coordinator), host=settings.host, port=settings.port, log_level="warning")
         commands.close()
         emitter.close(5)
