@@ -27,9 +27,7 @@ def read_corpus(directory: Path, *, limit_bytes: int) -> Corpus:
     Of the standard library only its .py sources are read. Raises DataError when there is no text to train on.
     """
     if not directory.is_dir():
-        raise DataError(
-            f"{directory} is not a folder: set GRADCUBE_TRAINER_DATA_DIR to a folder of text files"
-        )
+        raise DataError(f"{directory} is not a folder: set GRADCUBE_TRAINER_DATA_DIR to a folder of text files")
     skipped: Counter[str] = Counter()
     texts: list[str] = []
     left_bytes = limit_bytes

@@ -46,9 +46,7 @@ def open_dataset(settings: TrainerSettings) -> Dataset:
         with _locked(folder.with_suffix(".lock")):
             dataset = _load(corpus, folder, settings) or _build(corpus, folder, settings)
     except OSError as error:
-        raise ConfigError(
-            f"cache {folder}: {error}; set GRADCUBE_TRAINER_CACHE_DIR to a writable folder"
-        ) from error
+        raise ConfigError(f"cache {folder}: {error}; set GRADCUBE_TRAINER_CACHE_DIR to a writable folder") from error
     if len(dataset.samples) < settings.global_batch_size:
         raise DataError(
             f"{settings.data_dir} gives {len(dataset.samples)} samples of {settings.sequence_length} tokens, "

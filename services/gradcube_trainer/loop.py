@@ -67,9 +67,7 @@ def train(worker: Worker) -> bool:
             log.info("membership_changed", step=progress.version, rank=worker.member.rank, reason=str(change))
             worker.member.refresh()
         except StaleVersion as stale:
-            log.warning(
-                "version_left_behind", step=progress.version, rank=worker.member.rank, reason=str(stale)
-            )
+            log.warning("version_left_behind", step=progress.version, rank=worker.member.rank, reason=str(stale))
             progress.version, parameters = worker.client.get()
             worker.flat.load(parameters)
         worker.member.report(progress.version)
@@ -92,9 +90,7 @@ def _step(worker: Worker, version: int) -> None:
 
 def _batch(worker: Worker, version: int) -> Batch:
     settings, samples = worker.settings, worker.dataset.samples
-    everything = global_batch(
-        version, samples=len(samples), batch_size=settings.global_batch_size, seed=settings.seed
-    )
+    everything = global_batch(version, samples=len(samples), batch_size=settings.global_batch_size, seed=settings.seed)
     own = member_slice(everything, worker.member.assignment.ranks, worker.member.rank)
     vocabulary_size = worker.dataset.tokenizer.get_vocab_size()
     return masked_batch(samples, own, seed=settings.seed, step=version, vocabulary_size=vocabulary_size)
@@ -109,26 +105,20 @@ def _compute(worker: Worker, batch: Batch) -> tuple[Outcome, NDArray[np.float32]
         return outcome, worker.flat.gradient()
 
 
-def _push(
-    worker: Worker, gradient: NDArray[np.float32], version: int, weight: int, rate: float
-) -> PushResult:
+def _push(worker: Worker, gradient: NDArray[np.float32], version: int, weight: int, rate: float) -> PushResult:
     if not np.isfinite(gradient).all():
-        # One rank's NaN would be everybody's: it takes part with nothing, and the monitor counts it.
+        # One rank's NaN would be everybody's: it takes part with weight 0, and the monitor counts it.
         log.warning("gradient_left_out", step=version, rank=worker.member.rank)
-        gradient, weight = np.zeros_like(gradient), 0
+        weight = 0
     epoch = worker.member.assignment.epoch
     return worker.client.push(gradient, version=version, epoch=epoch, weight=weight, learning_rate=rate)
 
 
 def _learning_rate(settings: TrainerSettings, version: int) -> float:
-    return learning_rate(
-        version, peak=settings.learning_rate, warmup_steps=settings.warmup_steps, steps=settings.steps
-    )
+    return learning_rate(version, peak=settings.learning_rate, warmup_steps=settings.warmup_steps, steps=settings.steps)
 
 
-def _report(
-    worker: Worker, version: int, batch: Batch, outcome: Outcome, result: PushResult, rate: float
-) -> None:
+def _report(worker: Worker, version: int, batch: Batch, outcome: Outcome, result: PushResult, rate: float) -> None:
     loss = outcome.loss.item()
     worker.monitor.step(
         loss,

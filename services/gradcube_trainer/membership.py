@@ -36,23 +36,17 @@ class Member:
         self._coordinator = coordinator
         self._job = request.job
         self._timeout_seconds = timeout_seconds
-        self._heartbeats = HeartbeatThread(
-            coordinator, request, membership, node=socket.gethostname(), pid=os.getpid()
-        )
+        self._heartbeats = HeartbeatThread(coordinator, request, membership, node=socket.gethostname(), pid=os.getpid())
         self.rank, self.attempt = membership.rank, membership.attempt
         self.stop = threading.Event()
-        self.assignment = Assignment(
-            epoch=0, attempt=membership.attempt, ready=False, ranks=[], servers=[], shards=0
-        )
+        self.assignment = Assignment(epoch=0, attempt=membership.attempt, ready=False, ranks=[], servers=[], shards=0)
 
     @classmethod
     def join(cls, settings: TrainerSettings, request: JobRequest) -> Self:
         """Makes the job or joins it, and starts the heartbeats. Raises CoordinatorError, LeaseRefused."""
         coordinator = CoordinatorClient(settings.coordinator_url, retry_seconds=settings.sync_timeout_seconds)
         coordinator.create_job(request)
-        membership = coordinator.join(
-            request.job, rank=settings.rank, node=socket.gethostname(), pid=os.getpid()
-        )
+        membership = coordinator.join(request.job, rank=settings.rank, node=socket.gethostname(), pid=os.getpid())
         member = cls(coordinator, request, membership, settings.sync_timeout_seconds)
         member._heartbeats.start()
         log.info("joined", job=request.job, rank=membership.rank, attempt=membership.attempt)
@@ -103,8 +97,8 @@ class Member:
             if time.monotonic() > deadline:
                 now = self.assignment
                 raise CoordinatorError(
-                    f"job {self._job} was not ready within {self._timeout_seconds} s: it has "
-                    f"workers {now.ranks} and {len(now.servers)} of {now.shards} shards; start the others, or wait longer"
+                    f"job {self._job} was not ready within {self._timeout_seconds} s: workers {now.ranks}, "
+                    f"{len(now.servers)} of {now.shards} shards; start the others, or wait longer"
                 )
             self.stop.wait(POLL_SECONDS)
         return False

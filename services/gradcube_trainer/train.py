@@ -90,9 +90,7 @@ def _finish(
         write_summary(settings.summary_file, summary)
 
 
-def _summary(
-    settings: TrainerSettings, member: Member, monitor: Monitor, progress: Progress
-) -> dict[str, Any]:
+def _summary(settings: TrainerSettings, member: Member, monitor: Monitor, progress: Progress) -> dict[str, Any]:
     stats = monitor.stats()
     return {
         "job": settings.job,
