@@ -1,0 +1,30 @@
+"""Settings of the metrics service: its windows, its patience, its place in Kafka. GRADCUBE_METRICS_*."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from gradcube.settings import ServiceSettings
+
+GROUP = "gradcube-metrics"
+
+
+class MetricsSettings(ServiceSettings):
+    """How the metrics service computes: `MetricsSettings.load(port=7071)`."""
+
+    model_config = SettingsConfigDict(env_prefix="GRADCUBE_METRICS_")
+
+    pane_seconds: int = Field(default=10, gt=0)
+    job_window_seconds: int = Field(default=10, gt=0)
+    subject_window_seconds: int = Field(default=60, gt=0)
+    grace_seconds: float = Field(default=5, ge=0)
+    """How much later than its peers a record may come and still count."""
+    idle_seconds: float = Field(default=10, gt=0)
+    """A source partition silent for this long holds no window open; a job is first listened to for as long."""
+    tick_seconds: float = Field(default=0.5, gt=0)
+    """How often windows are looked at when nothing arrives."""
+    lookback_seconds: float = Field(default=7500, gt=0)
+    """How far back own output is read after a start; the retention of gradcube.partials and a margin."""
+    fetch_bytes: int = Field(default=1 << 20, ge=1 << 16)
+    """Largest batch of one partition."""
+    session_seconds: float = Field(default=15, ge=6)
+    """A worker not heard of for this long loses its partitions to the others."""
