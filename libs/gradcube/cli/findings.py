@@ -4,8 +4,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from rich.progress import Progress
-
 from gradcube.bus.consumer import BatchConsumer
 from gradcube.events.codec import decode
 from gradcube.settings import KafkaSettings
@@ -25,7 +23,9 @@ class FindingWatch:
         self._consumer = BatchConsumer(self._kafka, [TOPIC])
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._consumer.close()
 
     def poll(self, timeout_seconds: float) -> None:
@@ -36,7 +36,7 @@ class FindingWatch:
                 if finding["job"] == self._job:
                     self.seen.append(finding)
 
-    def wait_for(self, state: str, while_true: Callable[[], bool], progress: Progress) -> dict[str, Any] | None:
+    def wait_for(self, state: str, while_true: Callable[[], bool]) -> dict[str, Any] | None:
         """The first finding in `state`, or None when `while_true` says to give up (after one more look)."""
         going = True
         while going:
@@ -45,7 +45,6 @@ class FindingWatch:
             found = next((finding for finding in self.seen if finding["state"] == state), None)
             if found is not None:
                 return found
-            progress.refresh()
         return None
 
     def finish(self) -> list[dict[str, Any]]:

@@ -122,7 +122,7 @@ def log_tail(process: LocalProcess, lines: int = 5) -> str:
 
 
 def stop(processes: Sequence[LocalProcess], timeout_seconds: float = 20) -> list[LocalProcess]:
-    """TERM to all, KILL to those that take longer; a stopped (SIGSTOP) process is continued first. Returns the killed."""
+    """TERM to all, then KILL. A stopped (SIGSTOP) process is continued first. Returns those that were killed."""
     for process in processes:
         _signal(process, signal.SIGCONT)
         _signal(process, signal.SIGTERM)

@@ -7,16 +7,15 @@ from gradcube.cube.client import query
 
 
 def questions(job: str) -> dict[str, str]:
-    """Title -> SQL for one job. The job's name is our own, so it needs no quoting beyond the check of the coordinator."""
+    """Title -> SQL for one job. The name is one that the coordinator has accepted: no quotes in it."""
     return {
         "Masked accuracy and loss per 10 s": f"""
-select TS, sum(case_accuracy) as ACCURACY, sum(case_loss) as LOSS
-from (select TS, METRIC, sum(METRIC_VALUE) as V,
-             case when METRIC = 'masked_accuracy_ratio' then sum(METRIC_VALUE) else 0 end as case_accuracy,
-             case when METRIC = 'loss' then sum(METRIC_VALUE) else 0 end as case_loss
-      from FACTS where JOB = '{job}' and SUBJECT_KIND = 'job' and METRIC in ('masked_accuracy_ratio', 'loss')
-      group by TS, METRIC)
-group by TS order by TS""",
+select A.TS, A.ACCURACY, L.LOSS
+from (select TS, max(METRIC_VALUE) as ACCURACY from FACTS
+      where JOB = '{job}' and SUBJECT_KIND = 'job' and METRIC = 'masked_accuracy_ratio' group by TS) A
+join (select TS, max(METRIC_VALUE) as LOSS from FACTS
+      where JOB = '{job}' and SUBJECT_KIND = 'job' and METRIC = 'loss' group by TS) L on A.TS = L.TS
+order by A.TS""",
         "Slowest ranks by sync wait (the slowest waits least)": f"""
 select SUBJECT as WORKER, sum(METRIC_SUM) / sum(SAMPLES) as SYNC_WAIT_SECONDS, max(METRIC_MAX) as LONGEST
 from FACTS where JOB = '{job}' and SUBJECT_KIND = 'rank' and METRIC = 'sync_wait_seconds'
@@ -36,5 +35,12 @@ def ask_all(url: str, job: str) -> list[dict[str, Any]]:
         result = query(url, sql.strip())
         output.out.print(output.table(result.columns, result.rows, title=title))
         output.out.print(sql.strip(), style="dim")
-        answers.append({"title": title, "sql": sql.strip(), "columns": list(result.columns), "rows": [list(row) for row in result.rows]})
+        answers.append(
+            {
+                "title": title,
+                "sql": sql.strip(),
+                "columns": list(result.columns),
+                "rows": [list(row) for row in result.rows],
+            }
+        )
     return answers

@@ -1,6 +1,5 @@
 """The books of a run: steps trained = records sent + counted drops = records read; facts written = rows in the cube."""
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 import httpx
 
 from gradcube.cli import output
-from gradcube.cli.stack import Stack
-from gradcube.cli.training import check_alive
+from gradcube.cli.run import LocalRun
+from gradcube.cli.state import LocalState
 from gradcube.cube.client import query
 from gradcube.errors import CheckFailed
 
@@ -29,18 +28,21 @@ class Counts:
     final_loss: float
 
 
-def settle(stack: Stack, workers: int) -> Counts:
+def settle(services: LocalState, run: LocalRun) -> Counts:
     """Waits until every sent record is read, every window is closed and every fact is in the cube."""
-    summaries = [json.loads(stack.summary_file(rank).read_text()) for rank in range(workers)]
+    summaries = run.summaries()
     sent = sum(summary["records"]["acknowledged"] for summary in summaries)
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        metrics = _status(stack.state.metrics)
-        cube = _status(f"http://{stack.state.gateway}")
-        done = metrics["records_read"] >= sent and metrics["open_windows"] == 0 and cube["rows"] >= metrics["facts_written"]
+        metrics = _status(services.metrics)
+        cube = _status(f"http://{services.gateway}")
+        done = (
+            metrics["records_read"] >= sent
+            and metrics["open_windows"] == 0
+            and cube["rows"] >= metrics["facts_written"]
+        )
         if done or time.monotonic() > deadline:
             break
-        check_alive(stack)
         time.sleep(0.3)
     return Counts(
         steps_trained=sum(summary["steps"] for summary in summaries),
@@ -48,15 +50,20 @@ def settle(stack: Stack, workers: int) -> Counts:
         records_dropped=sum(summary["records"]["dropped"] for summary in summaries),
         records_read=metrics["records_read"],
         facts_written=metrics["facts_written"],
-        first_loss=sum(summary["first_loss"] for summary in summaries) / workers,
-        final_loss=sum(summary["final_loss"] for summary in summaries) / workers,
+        first_loss=sum(summary["first_loss"] for summary in summaries) / len(summaries),
+        final_loss=sum(summary["final_loss"] for summary in summaries) / len(summaries),
     )
 
 
 def reconcile(counts: Counts, url: str, job: str) -> dict[str, int]:
     """Compares the books with the cube, prints them, and raises CheckFailed naming every difference."""
     rows = int(_one(url, "select count(*) from FACTS"))
-    in_facts = round(_one(url, f"select sum(METRIC_SUM) from FACTS where JOB = '{job}' and SUBJECT_KIND = 'rank' and METRIC = 'records'"))  # noqa: S608 - our own name
+    in_facts = round(
+        _one(
+            url,
+            f"select sum(METRIC_SUM) from FACTS where JOB = '{job}' and SUBJECT_KIND = 'rank' and METRIC = 'records'",
+        )
+    )
     books = {
         "steps trained": counts.steps_trained,
         "records sent + dropped": counts.records_sent + counts.records_dropped,
@@ -70,9 +77,14 @@ def reconcile(counts: Counts, url: str, job: str) -> dict[str, int]:
     if rows != counts.facts_written:
         wrong.append("rows in the cube")
     if wrong:
-        raise CheckFailed(f"the books do not agree: {', '.join(f'{name} = {books[name]}' for name in wrong)} (steps trained {counts.steps_trained}, facts written {counts.facts_written})")
+        raise CheckFailed(
+            f"the books do not agree: {', '.join(f'{name} = {books[name]}' for name in wrong)} "
+            f"(steps trained {counts.steps_trained}, facts written {counts.facts_written})"
+        )
     output.out.print("[green]every step and every fact is accounted for[/green]")
-    return {name.replace(" + ", "_and_").replace(" ", "_"): value for name, value in books.items()} | {"dropped": counts.records_dropped}
+    return {name.replace(" + ", "_and_").replace(" ", "_"): value for name, value in books.items()} | {
+        "dropped": counts.records_dropped
+    }
 
 
 def _status(address: str) -> dict[str, Any]:

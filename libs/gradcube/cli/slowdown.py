@@ -3,26 +3,28 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gradcube.cli import processes
-from gradcube.cli.stack import Stack
 
 
 class Slowdown:
-    """`with Slowdown(stack, pid, 1.6): ...`; afterwards the worker runs freely, whatever happened."""
+    """`with Slowdown(pid, 1.6, log): ...`; afterwards the worker runs freely, whatever happened."""
 
-    def __init__(self, stack: Stack, pid: int, factor: float) -> None:
+    def __init__(self, pid: int, factor: float, log: Path) -> None:
         self._pid = pid
         self._command = [sys.executable, "-m", "gradcube.cli.throttle", str(pid), str(factor)]
-        self._log = stack.home / "logs" / "throttle.log"
+        self._log = log
 
     def __enter__(self) -> Self:
         self._process, _ = processes.start("throttle", self._command, env={}, log=self._log, with_parent=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         processes.stop([self._process], timeout_seconds=5)
         try:
             os.kill(self._pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The state file of local services: what runs, where it answers, how to log in. Written by up and demo, read by the rest."""
+"""The state file of local services: what runs, where it answers, how to log in. up and demo write it."""
 
 import json
 import os
@@ -59,7 +59,9 @@ def read(folder: Path | None = None) -> LocalState | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{target} is not a state file of gradcube ({error}); remove it and run gradcube up") from error
+        raise ConfigError(
+            f"{target} is not a state file of gradcube ({error}); remove it and run gradcube up"
+        ) from error
 
 
 def require() -> LocalState:

@@ -4,6 +4,7 @@ The process is stopped and continued in short turns, so that it runs 1/FACTOR of
 or a CPU limit. It knows nothing of it. Whatever happens, the last thing it gets is SIGCONT.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -25,13 +26,11 @@ def throttle(pid: int, factor: float) -> None:
     except ProcessLookupError:
         return  # the process has ended: nothing left to slow
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 

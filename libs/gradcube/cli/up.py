@@ -3,9 +3,9 @@
 import typer
 
 from gradcube.bus.local_broker import fetch_broker
-from gradcube.cli import output, processes, state
+from gradcube.cli import output, state
 from gradcube.cli.paths import home
-from gradcube.cli.stack import Stack
+from gradcube.cli.stack import Stack, stop_in_order
 from gradcube.errors import ConfigError
 
 
@@ -13,7 +13,9 @@ def up() -> None:
     """Start broker, topics, coordinator, agent, metrics and gateway here, and leave them running."""
     running = state.read()
     if running and any(process.alive() for process in running.processes):
-        raise ConfigError("local services are already running; look with: gradcube status, or end them with: gradcube down")
+        raise ConfigError(
+            "local services are already running; look with: gradcube status, or end them with: gradcube down"
+        )
     with output.err.status("fetching the broker") as status:
         fetch_broker(status.update)
         stack = Stack(home(), with_parent=False)
@@ -34,9 +36,7 @@ def down() -> None:
         output.out.print("nothing is running")
         return
     with output.err.status("stopping"):
-        others = [process for process in reversed(running.processes) if process.name != "broker"]
-        killed = processes.stop(others)
-        killed += processes.stop([process for process in running.processes if process.name == "broker"])
+        killed = stop_in_order(running.processes)
     state.path_of(home()).unlink(missing_ok=True)
     for process in killed:
         output.err.print(f"{process.name} (pid {process.pid}) had to be killed")

@@ -1,0 +1,79 @@
+"""The `gradcube` command: its subcommands, and what an error means as an exit code."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from gradcube.bus.local_broker import fetch_broker
+from gradcube.cli import dead_letters, doctor, output, topics
+from gradcube.cli.demo import run_demo
+from gradcube.cli.scene import DemoSettings
+from gradcube.cli.sql import sql
+from gradcube.cli.train import train
+from gradcube.cli.up import down, status, up
+from gradcube.errors import GradcubeError
+
+app = typer.Typer(
+    help="Watches distributed language-model training: names the slow rank, and answers SQL about every run.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(up)
+app.command()(down)
+app.command()(status)
+app.command()(train)
+app.command()(sql)
+app.command()(topics.tail)
+app.command()(doctor.doctor)
+app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dlq")
+
+
+@app.command()
+def demo(
+    workers: int = typer.Option(4, min=1, max=16, help="trainer processes"),
+    steps: int = typer.Option(240, min=1, help="steps to train"),
+    seed: int = typer.Option(0, help="of weights, batches and the slow rank"),
+    slow: bool = typer.Option(True, "--slow/--no-slow", help="--no-slow slows nobody; then no finding may be raised"),
+    slow_rank: int | None = typer.Option(None, help="worker to slow; default: drawn by seed"),
+    slow_factor: float = typer.Option(1.6, help="it runs 1/FACTOR of the time"),
+    data: Path | None = typer.Option(None, help="folder of text files; default: the standard library's sources"),
+    keep: bool = typer.Option(False, "--keep", help="leave everything running at the end"),
+    json_file: Path | None = typer.Option(None, "--json", help="also write the report to this file"),
+) -> None:
+    """Train a language model here, slow one worker, name it, and ask SQL about it."""
+    report = run_demo(DemoSettings(workers, steps, seed, slow, slow_rank, slow_factor, data, keep))
+    output.out.print(f"done in {report['seconds']} s")
+    if json_file is not None:
+        json_file.write_text(json.dumps(report, indent=2, default=str) + "\n")
+
+
+@app.command()
+def fetch() -> None:
+    """Fetch the broker's jars into the user's cache, once."""
+    with output.err.status("fetching the broker") as status:
+        fetch_broker(status.update)
+
+
+def main() -> None:
+    """Entry point of the console script. GradcubeError becomes one line on stderr and its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except GradcubeError as error:
+        output.err.print(f"[red]{type(error).__name__}[/red]: {error}")
+        sys.exit(error.exit_code)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """TERM ends the command as Ctrl-C does: every `finally` runs, nothing is left."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
