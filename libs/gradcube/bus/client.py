@@ -1,0 +1,84 @@
+"""What every Kafka client here has in common: options from the settings, a quiet log, errors of our own tree."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import kafka.errors
+
+from gradcube.errors import BrokerUnavailable, BusError, ConfigError
+from gradcube.settings import KafkaSettings
+
+UNREACHABLE = (
+    kafka.errors.KafkaTimeoutError,
+    kafka.errors.KafkaConnectionError,
+    kafka.errors.NodeNotReadyError,
+    kafka.errors.MetadataEmptyBrokerList,
+    kafka.errors.RequestTimedOutError,
+)
+"""What kafka-python raises when nobody answers, as against a broker that says no."""
+
+
+def kafka_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Address, TLS and SASL as keyword arguments of any kafka-python client.
+
+    The password is read from its file, without the line end. Raises ConfigError for a file that cannot be read
+    and for SASL settings that are incomplete.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": [address.strip() for address in settings.bootstrap.split(",") if address.strip()],
+        "security_protocol": settings.security_protocol,
+    }
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        path: Path | None = getattr(settings, name)
+        if path is not None:
+            options[name] = str(_readable(name, path))
+    if settings.security_protocol.startswith("SASL"):
+        options |= _sasl_options(settings)
+    return options
+
+
+def _sasl_options(settings: KafkaSettings) -> dict[str, str]:
+    for name in ("sasl_mechanism", "sasl_username", "sasl_password_file"):
+        if getattr(settings, name) is None:
+            variable = f"GRADCUBE_KAFKA_{name.upper()}"
+            raise ConfigError(f"security protocol {settings.security_protocol} needs {variable}; set it")
+    assert settings.sasl_mechanism and settings.sasl_username and settings.sasl_password_file
+    password = _readable("sasl_password_file", settings.sasl_password_file).read_text(encoding="utf-8")
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": password.rstrip("\r\n"),
+    }
+
+
+def _readable(name: str, path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        variable = f"GRADCUBE_KAFKA_{name.upper()}"
+        raise ConfigError(f"{variable}: {path} cannot be read ({error.strerror}); name a readable file") from error
+    return path
+
+
+def quiet_client_log() -> None:
+    """Silences kafka-python, which logs every refused connection, unless its level was set by the program."""
+    logger = logging.getLogger("kafka")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def bus_errors(settings: KafkaSettings) -> Iterator[None]:
+    """Turns kafka-python's errors into BrokerUnavailable (nobody answered) and BusError (the broker said no)."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise BrokerUnavailable(
+            f"no Kafka broker answers at {settings.bootstrap} ({type(error).__name__}); start it, "
+            "or set GRADCUBE_KAFKA_BOOTSTRAP"
+        ) from error
+    except kafka.errors.KafkaError as error:
+        raise BusError(f"Kafka at {settings.bootstrap} refused: {error}") from error
