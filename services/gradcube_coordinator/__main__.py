@@ -5,8 +5,8 @@ import signal
 import time
 
 import uvicorn
-
 from gradcube.bus.emitter import Emitter
+
 from gradcube.errors import GradcubeError, exit_on
 from gradcube.logs import configure_logging
 from gradcube.settings import KafkaSettings, LogSettings
@@ -23,9 +23,7 @@ def main() -> None:
         configure_logging(LogSettings.load(), service="coordinator")
         emitter = Emitter(kafka, client_id="gradcube-coordinator")
         registry = JobRegistry(lease_seconds=settings.lease_seconds, new_id=lambda: secrets.token_urlsafe(16))
-        coordinator = Coordinator(
-            registry, lambda events: offer_events(emitter, events, time.time_ns() // 1000)
-        )
+        coordinator = Coordinator(registry, lambda events: offer_events(emitter, events, time.time_ns() // 1000))
         commands = CommandReader(kafka, coordinator.command)
         commands.start()
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -79,9 +79,7 @@ class Job:
     @property
     def complete(self) -> bool:
         """Whether all shards are there and serve this attempt."""
-        return 0 < self.shards == len(self.servers) and all(
-            s.attempt == self.attempt for s in self.servers.values()
-        )
+        return 0 < self.shards == len(self.servers) and all(s.attempt == self.attempt for s in self.servers.values())
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,7 @@ def offer_events(outlet: Outlet, events: Sequence[Event], at_micros: int) -> Non
     """Offers each event as a Lifecycle record."""
     for event in events:
         log.info("lifecycle", kind=event.kind, job=event.job, epoch=event.epoch, detail=event.detail)
-        outlet.offer(
-            LIFECYCLE_TOPIC, event.job.encode(), encode("Lifecycle", lifecycle_record(event, at_micros))
-        )
+        outlet.offer(LIFECYCLE_TOPIC, event.job.encode(), encode("Lifecycle", lifecycle_record(event, at_micros)))
 
 
 def lifecycle_record(event: Event, at_micros: int) -> dict[str, Any]:

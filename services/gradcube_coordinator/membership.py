@@ -43,9 +43,7 @@ class JobRegistry:
         """The job. Raises UnknownJob."""
         self.expire(now)
         if name not in self.jobs:
-            raise UnknownJob(
-                f"no job {name!r} here: POST /v1/jobs first (after a restart of the coordinator: again)"
-            )
+            raise UnknownJob(f"no job {name!r} here: POST /v1/jobs first (after a restart of the coordinator: again)")
         return self.jobs[name]
 
     def expire(self, now: float) -> None:
@@ -53,14 +51,10 @@ class JobRegistry:
         for job in self.jobs.values():
             for member in [m for m in job.members.values() if now - m.renewed_at > self.lease_seconds]:
                 age = now - member.renewed_at
-                self._remove(
-                    job, member, "RANK_LOST", f"rank {member.rank} on {member.node} silent for {age:.1f} s"
-                )
+                self._remove(job, member, "RANK_LOST", f"rank {member.rank} on {member.node} silent for {age:.1f} s")
             for server in [s for s in job.servers.values() if now - s.renewed_at > self.lease_seconds]:
                 del job.servers[server.shard]
-                self._tell(
-                    "SERVER_LOST", job, f"shard {server.shard} at {server.address} is silent", server=server
-                )
+                self._tell("SERVER_LOST", job, f"shard {server.shard} at {server.address} is silent", server=server)
 
     def create(self, request: JobRequest, now: float) -> Job:
         """The job that `request` makes, joins, or starts the next attempt of. Raises LeaseRefused."""
@@ -179,18 +173,11 @@ class JobRegistry:
         job.description, job.attempt, job.created_at = description, attempt, now
         job.started = job.finishing = job.finished = False
         job.epoch += 1
-        self._tell(
-            "OTHER", job, f"attempt {attempt} waits for {description.world_size} workers and all shards"
-        )
+        self._tell("OTHER", job, f"attempt {attempt} waits for {description.world_size} workers and all shards")
 
     def _maybe_start(self, job: Job) -> None:
         description = job.description
-        if (
-            description is None
-            or job.started
-            or len(job.members) < description.world_size
-            or not job.complete
-        ):
+        if description is None or job.started or len(job.members) < description.world_size or not job.complete:
             return
         job.started = True
         job.epoch += 1
@@ -246,9 +233,7 @@ def _same(job: Job, ours: JobDescription, theirs: JobDescription) -> None:
 def _free_rank(job: Job, world_size: int) -> int:
     free = [rank for rank in range(world_size) if rank not in job.members]
     if not free:
-        raise LeaseRefused(
-            f"all {world_size} ranks of {job.name!r} are held: make the job with a larger world_size"
-        )
+        raise LeaseRefused(f"all {world_size} ranks of {job.name!r} are held: make the job with a larger world_size")
     return free[0]
 
 

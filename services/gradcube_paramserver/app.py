@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from gradcube.events.codec import encode
 from gradcube.health import HealthServer
-from gradcube.sync.checkpoints import CheckpointStore, ShardIdentity
+from gradcube.sync.checkpoints import CheckpointStore, ShardIdentity, Snapshot
 from gradcube.sync.coordinator_client import CoordinatorClient
+from gradcube.sync.exchange import Applied
 from gradcube.sync.optimizers import build_optimizer
 from gradcube.sync.server import ShardServer
-from gradcube.sync.shard import Applied, Shard
+from gradcube.sync.shard import Shard
 from gradcube.sync.transport import TcpListener
 from gradcube_paramserver.checkpointer import Checkpointer
 from gradcube_paramserver.registration import Registration
@@ -41,7 +42,9 @@ class ParameterServer:
             lambda: build_optimizer(settings.optimizer, weight_decay=settings.weight_decay),
             on_applied=self._applied,
             on_unknown_epoch=lambda: self._registration.refresh(),
-            load=None if self._store is None else self._store.read,
+            on_forgotten=self._forget,
+            snapshot_every=settings.checkpoint_every,
+            load=None if self._store is None else self._go_back,
             stored=list if self._store is None else self._store.versions,
         )
         self._checkpointer = None if self._store is None else Checkpointer(self._store)
@@ -50,9 +53,7 @@ class ParameterServer:
         self.address = settings.address or f"{settings.host}:{listener.port}"
         self._server = ShardServer(self.shard, listener, max_parameters=settings.max_parameters)
         self._coordinator = CoordinatorClient(settings.coordinator_url, timeout_seconds=2, retry_seconds=0)
-        self._registration = Registration(
-            self._coordinator, self.shard, address=self.address, node=self._node
-        )
+        self._registration = Registration(self._coordinator, self.shard, address=self.address, node=self._node)
         self._health = HealthServer(
             settings.host, settings.port, checks=self._checks, status=self.status, registry=self._metrics()
         )
@@ -108,11 +109,18 @@ class ParameterServer:
         record = server_sync(applied, self.identity, self._node, time.time_ns() // 1000)
         key = f"{self.identity.job}/{self.identity.shard}".encode()
         self._offer(TOPIC, key, encode("ServerSync", record))
-        if self._checkpointer is not None and applied.version % self._settings.checkpoint_every == 0:
-            snapshot = self.shard.snapshot()
-            # The other ranks may have pushed again in between: then this is a version later.
-            if snapshot is not None:
-                self._checkpointer.offer(snapshot)
+        if self._checkpointer is not None and applied.snapshot is not None:
+            self._checkpointer.offer(applied.snapshot)
+
+    def _go_back(self, version: int) -> Snapshot:
+        assert self._store is not None
+        snapshot = self._store.read(version)
+        self._store.forget(above=version)
+        return snapshot
+
+    def _forget(self) -> None:
+        if self._store is not None:
+            self._store.forget(above=-1)
 
     def _metrics(self) -> CollectorRegistry:
         registry = CollectorRegistry()

@@ -7,7 +7,8 @@ import structlog
 from gradcube.errors import CoordinatorError
 from gradcube.sync.coordinator_client import CoordinatorClient, LeaseGone
 from gradcube.sync.coordinator_models import ServerAnswer, ServerHeartbeat, ServerLease, ServerRequest
-from gradcube.sync.shard import Shard, ShardMembership
+from gradcube.sync.exchange import ShardMembership
+from gradcube.sync.shard import Shard
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gradcube.sync.checkpoints import ShardIdentity
-from gradcube.sync.shard import Applied, Push
+from gradcube.sync.exchange import Applied, Push
 
 TOPIC = "gradcube.server-syncs"
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from gradcube.errors import DataError
+from gradcube.sync.frames import as_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,10 @@ class CheckpointStore:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                tensors = {
+                    name: file.get_tensor(name)
+                    for name in file.keys()  # noqa: SIM118 - it is no dict
+                }
         except (OSError, SafetensorError) as error:
             raise DataError(f"checkpoint {path} cannot be read: {error}") from error
         return _snapshot(path, metadata, tensors, self._identity)
@@ -107,16 +111,11 @@ class CheckpointStore:
         return self._folder / f"{self._stem}-v{version:012d}.safetensors"
 
 
-def _metadata(
-    snapshot: Snapshot, identity: ShardIdentity, tensors: Mapping[str, FloatArray]
-) -> dict[str, str]:
+def _metadata(snapshot: Snapshot, identity: ShardIdentity, tensors: Mapping[str, FloatArray]) -> dict[str, str]:
     about = {
         "format": _FORMAT,
         **asdict(identity),
-        **{
-            name: getattr(snapshot, name)
-            for name in ("version", "epoch", "attempt", "fresh_since", "parameters")
-        },
+        **{name: getattr(snapshot, name) for name in ("version", "epoch", "attempt", "fresh_since", "parameters")},
         "crc32c": {name: _crc(array) for name, array in tensors.items()},
     }
     return {"gradcube": json.dumps(about)}
@@ -135,16 +134,14 @@ def _snapshot(
         if about["crc32c"] != {name: _crc(array) for name, array in tensors.items()}:
             raise DataError(f"checkpoint {path} is damaged: its values do not match their checksums")
         state = {name.removeprefix(_STATE): a for name, a in tensors.items() if name.startswith(_STATE)}
-        numbers = {
-            name: int(about[name]) for name in ("version", "epoch", "attempt", "fresh_since", "parameters")
-        }
+        numbers = {name: int(about[name]) for name in ("version", "epoch", "attempt", "fresh_since", "parameters")}
         return Snapshot(**numbers, values=tensors["values"], optimizer=state)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"checkpoint {path} is not gradcube's: {error!r}") from error
 
 
 def _crc(array: FloatArray) -> int:
-    return int(crc32c.crc32c(memoryview(np.ascontiguousarray(array)).cast("B")))
+    return int(crc32c.crc32c(as_bytes(np.ascontiguousarray(array))))
 
 
 def _sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +77,7 @@ class ParameterClient:
     def initialize(self, parameters: FloatArray) -> tuple[int, FloatArray]:
         """Sets `parameters` (P,) as version 0 where the job has none yet; (version, parameters) that count."""
         vector = _flat(parameters)
-        pieces = [
-            vector[shard_range(vector.size, len(self._links), shard)] for shard in range(len(self._links))
-        ]
+        pieces = [vector[shard_range(vector.size, len(self._links), shard)] for shard in range(len(self._links))]
         asks = [Header(Kind.INITIALIZE, rank=self._rank, parameters=vector.size)] * len(pieces)
         for held in map(_held, self._ask_all([Header(Kind.VERSIONS)] * len(pieces))):
             if held.current >= 0 and held.parameters != vector.size:
@@ -105,9 +103,7 @@ class ParameterClient:
             if all(answer.header.kind is Kind.PARAMETERS for answer in answers):
                 return version, self._received
             if time.monotonic() > deadline:
-                raise StaleVersion(
-                    f"version {version} was overtaken on every try for {self._timeout_seconds} s"
-                )
+                raise StaleVersion(f"version {version} was overtaken on every try for {self._timeout_seconds} s")
 
     def push(
         self, gradient: FloatArray, *, version: int, epoch: int, weight: float, learning_rate: float
@@ -121,13 +117,9 @@ class ParameterClient:
         """
         vector = _flat(gradient)
         if vector.size != self._received.size:
-            raise ValueError(
-                f"gradient has {vector.size} values, the job {self._received.size}: initialize first"
-            )
+            raise ValueError(f"gradient has {vector.size} values, the job {self._received.size}: initialize first")
         if not (math.isfinite(weight) and weight >= 0 and math.isfinite(learning_rate)):
-            raise ValueError(
-                f"weight {weight}, learning rate {learning_rate}: finite, and the weight not below 0"
-            )
+            raise ValueError(f"weight {weight}, learning rate {learning_rate}: finite, and the weight not below 0")
         started = time.monotonic()
         ask = Header(
             Kind.PUSH,
@@ -172,16 +164,12 @@ class ParameterClient:
                 f"shards disagree on the number of parameters: {sorted({size, *sizes})}: restart them together"
             )
         if size > self._max_parameters:
-            raise ProtocolError(
-                f"shards announce {size} parameters, at most {self._max_parameters} are allowed"
-            )
+            raise ProtocolError(f"shards announce {size} parameters, at most {self._max_parameters} are allowed")
         if self._received.size != size:
             self._received = np.empty(size, np.float32)
 
     def _pieces(self, vector: FloatArray) -> list[FloatArray]:
-        return [
-            vector[shard_range(vector.size, len(self._links), shard)] for shard in range(len(self._links))
-        ]
+        return [vector[shard_range(vector.size, len(self._links), shard)] for shard in range(len(self._links))]
 
     def _ask_all(
         self,
@@ -195,6 +183,7 @@ class ParameterClient:
             link, ask, payload, target = jobs[0]
             return [link.ask(ask, payload, target)]
         futures = [self._pool.submit(link.ask, ask, payload, target) for link, ask, payload, target in jobs]
+        wait(futures)  # all of them: a link serves one request at a time
         return [future.result() for future in futures]
 
 
@@ -218,15 +207,11 @@ def _held(answer: Answer) -> _Held:
 def _common(held: Sequence[_Held]) -> int:
     empty = [shard for shard, holds in enumerate(held) if holds.current < 0]
     if empty:
-        raise SyncError(
-            f"shards {empty} have no parameters and no checkpoint: start the job again, or initialize"
-        )
+        raise SyncError(f"shards {empty} have no parameters and no checkpoint: start the job again, or initialize")
     common = frozenset.intersection(*(holds.restorable for holds in held))
     if not common:
         versions = [sorted(holds.restorable) for holds in held]
-        raise SyncError(
-            f"shards have no version in common (by shard: {versions}): restore their checkpoints together"
-        )
+        raise SyncError(f"shards have no version in common (by shard: {versions}): restore their checkpoints together")
     return max(common)
 
 
@@ -235,14 +220,10 @@ def _result(answers: Sequence[Answer], version: int, parameters: FloatArray, sta
     kinds = {header.kind for header in headers}
     epoch = max(header.epoch for header in headers)
     if Kind.MEMBERSHIP_CHANGED in kinds:
-        raise MembershipChanged(
-            f"membership is at epoch {epoch}: compute version {version} again with its assignment"
-        )
+        raise MembershipChanged(f"membership is at epoch {epoch}: compute version {version} again with its assignment")
     versions = sorted({header.version for header in headers})
     if kinds != {Kind.PARAMETERS} or len(versions) != 1:
-        raise StaleVersion(
-            f"gradient of version {version}, shards are at {versions}: get() and go on from there"
-        )
+        raise StaleVersion(f"gradient of version {version}, shards are at {versions}: get() and go on from there")
     return PushResult(
         version=versions[0],
         parameters=parameters,

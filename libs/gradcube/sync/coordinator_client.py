@@ -92,9 +92,7 @@ class CoordinatorClient:
     def members(self, node: str | None = None) -> list[MemberAddress]:
         """The live workers of all jobs, or of those on `node`."""
         params = {} if node is None else {"node": node}
-        return TypeAdapter(list[MemberAddress]).validate_python(
-            self._send("GET", "/v1/members", params=params)
-        )
+        return TypeAdapter(list[MemberAddress]).validate_python(self._send("GET", "/v1/members", params=params))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -132,9 +130,7 @@ class CoordinatorClient:
         )
         return retrying(self._send_once, method, path, body, params)
 
-    def _send_once(
-        self, method: str, path: str, body: BaseModel | None, params: Mapping[str, str] | None
-    ) -> Any:
+    def _send_once(self, method: str, path: str, body: BaseModel | None, params: Mapping[str, str] | None) -> Any:
         content = None if body is None else body.model_dump(mode="json")
         try:
             response = self._http.request(method, path, json=content, params=params)

@@ -6,8 +6,10 @@ Every field is checked before anything is allocated or believed; anything else i
 import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import crc32c
+from numpy.typing import NDArray
 
 from gradcube.errors import ProtocolError
 
@@ -89,26 +91,25 @@ def parse(raw: bytes | bytearray) -> Header:
     except ValueError as error:
         raise ProtocolError(f"frame of unknown kind {kind}") from error
     if header.shard >= MAXIMUM_SHARDS or header.epoch < 0 or header.version < -1 or header.parameters < 0:
-        raise ProtocolError(
-            f"frame with shard {header.shard}, epoch {header.epoch}, version {header.version}"
-        )
+        raise ProtocolError(f"frame with shard {header.shard}, epoch {header.epoch}, version {header.version}")
     return header
+
+
+def as_bytes(array: NDArray[Any]) -> memoryview:
+    """The bytes of a contiguous array, without a copy."""
+    return memoryview(array).cast("B")  # type: ignore[arg-type]
 
 
 def check_length(header: Header, expected_bytes: int) -> None:
     """Raises ProtocolError when the payload has another length; called before the payload is received."""
     if header.length != expected_bytes:
-        raise ProtocolError(
-            f"{header.kind.name} with {header.length} bytes of payload, expected {expected_bytes}"
-        )
+        raise ProtocolError(f"{header.kind.name} with {header.length} bytes of payload, expected {expected_bytes}")
 
 
 def check_limit(header: Header, limit_bytes: int) -> None:
     """Raises ProtocolError when the payload is longer than allowed; called before it is allocated."""
     if header.length > limit_bytes:
-        raise ProtocolError(
-            f"{header.kind.name} with {header.length} bytes of payload, at most {limit_bytes} allowed"
-        )
+        raise ProtocolError(f"{header.kind.name} with {header.length} bytes of payload, at most {limit_bytes} allowed")
 
 
 def check_crc(raw: bytes | bytearray, header: Header, payload: memoryview) -> None:

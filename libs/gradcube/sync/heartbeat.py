@@ -82,9 +82,7 @@ class HeartbeatThread:
 
     def _beat(self) -> None:
         try:
-            answer = self._coordinator.heartbeat(
-                self._request.job, self._membership.lease_id, step=self._step
-            )
+            answer = self._coordinator.heartbeat(self._request.job, self._membership.lease_id, step=self._step)
         except LeaseGone as error:
             log.warning("lease_gone", job=self._request.job, rank=self._membership.rank, reason=str(error))
             self._rejoin()
@@ -113,6 +111,4 @@ def _and_log(beat: Callable[[], None], job: str) -> None:
     try:
         beat()
     except CoordinatorError as error:
-        log.warning(
-            "heartbeat_failed", job=job, seconds=round(time.monotonic() - started, 3), error=str(error)
-        )
+        log.warning("heartbeat_failed", job=job, seconds=round(time.monotonic() - started, 3), error=str(error))

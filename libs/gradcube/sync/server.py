@@ -1,5 +1,6 @@
 """Serves one shard to trainers: a thread for each connection, requests in, replies out, garbage turned away."""
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,17 +10,19 @@ import structlog
 from numpy.typing import NDArray
 
 from gradcube.errors import GradcubeError, PeerLost, ProtocolError
+from gradcube.sync.exchange import Push, Reply
 from gradcube.sync.frames import (
     HEADER_BYTES,
     MESSAGE_LIMIT_BYTES,
     Header,
     Kind,
+    as_bytes,
     check_crc,
     check_length,
     pack,
     parse,
 )
-from gradcube.sync.shard import Push, Reply, Shard
+from gradcube.sync.shard import Shard
 from gradcube.sync.transport import Connection, Listener
 
 log = structlog.get_logger(__name__)
@@ -110,9 +113,7 @@ class ShardServer:
 class _Session:
     """One connection's requests; its receive buffer is made with the first push and used for all."""
 
-    def __init__(
-        self, connection: Connection, shard: Shard, max_parameters: int, timeout_seconds: float
-    ) -> None:
+    def __init__(self, connection: Connection, shard: Shard, max_parameters: int, timeout_seconds: float) -> None:
         self._connection, self._shard = connection, shard
         self._max_parameters, self._timeout_seconds = max_parameters, timeout_seconds
         self._raw = bytearray(HEADER_BYTES)
@@ -122,7 +123,7 @@ class _Session:
             Kind.INITIALIZE: self._initialize,
             Kind.GET: lambda header: self._shard.get(header.version),
             Kind.PUSH: self._push,
-            Kind.VERSIONS: lambda header: self._shard.versions(),
+            Kind.VERSIONS: lambda _: self._shard.versions(),
             Kind.RESTORE: lambda header: self._shard.restore(header),
         }
 
@@ -135,14 +136,12 @@ class _Session:
         header = parse(self._raw)
         self._request = header.request
         if header.kind not in self._handlers or header.shard != self._shard.identity.shard:
-            raise ProtocolError(
-                f"{header.kind.name} for shard {header.shard}, here is {self._shard.identity.shard}"
-            )
+            raise ProtocolError(f"{header.kind.name} for shard {header.shard}, here is {self._shard.identity.shard}")
         if header.kind not in (Kind.INITIALIZE, Kind.PUSH):
             check_length(header, 0)
             check_crc(self._raw, header, _EMPTY)
         reply = self._handlers[header.kind](header)
-        self._send(reply.header, _EMPTY if reply.values is None else memoryview(reply.values).cast("B"))
+        self._send(reply.header, _EMPTY if reply.values is None else as_bytes(reply.values))
 
     def refuse(self, reason: str) -> None:
         """Tells the other end why, if it still listens."""
@@ -156,10 +155,12 @@ class _Session:
         return self._shard.initialize(header, self._receive(header, header.parameters))
 
     def _push(self, header: Header) -> Reply:
-        if self._shard.num_parameters == 0 or not 0 <= header.weight < float("inf") or header.rank < 0:
-            raise ProtocolError(
-                f"push of rank {header.rank}, weight {header.weight}, before there were parameters?"
-            )
+        ours = self._shard.job_parameters
+        if ours and header.parameters != ours:
+            raise ProtocolError(f"push of {header.parameters} parameters, the job has {ours}")
+        numbers = (header.weight, header.learning_rate)
+        if not all(map(math.isfinite, numbers)) or header.weight < 0 or header.rank < 0:
+            raise ProtocolError(f"push of rank {header.rank} with weight, learning rate {numbers}")
         gradient = self._receive(header, header.parameters)
         return self._shard.push(
             Push(header.rank, header.epoch, header.version, gradient, header.weight, header.learning_rate)
@@ -174,7 +175,7 @@ class _Session:
         check_length(header, values * 4)
         if self._buffer.size != values:
             self._buffer = np.empty(values, np.float32)
-        view = memoryview(self._buffer).cast("B")
+        view = as_bytes(self._buffer)
         self._connection.receive_into(view)
         check_crc(self._raw, header, view)
         return self._buffer

@@ -15,70 +15,13 @@ from numpy.typing import NDArray
 from gradcube.sync.aggregate import square_sum, weighted_mean
 from gradcube.sync.assignment import shard_range
 from gradcube.sync.checkpoints import ShardIdentity, Snapshot
+from gradcube.sync.exchange import Applied, Push, Reply, ShardCounters, ShardMembership
 from gradcube.sync.frames import Header, Kind
 from gradcube.sync.optimizers import Optimizer
 
 log = structlog.get_logger(__name__)
 
 FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class ShardMembership:
-    """The ranks that are aggregated over in `epoch`; none before the job is ready."""
-
-    epoch: int
-    ranks: tuple[int, ...]
-    attempt: int = 1
-    fresh_since: int = 1
-
-
-@dataclass(frozen=True)
-class Push:
-    """One rank's gradient (p,). The array belongs to the sender's connection until the push is answered."""
-
-    rank: int
-    epoch: int
-    version: int
-    gradient: FloatArray
-    weight: float
-    learning_rate: float
-    arrived_at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Applied:
-    """How a version came about; what ServerSync reports. Squares are of the mean gradient, update, parameters."""
-
-    version: int
-    attempt: int
-    apply_seconds: float
-    queue_depth: int
-    pushes: tuple[Push, ...]
-    dropped: tuple[Push, ...]
-    skipped: bool
-    gradient_square: float
-    update_square: float
-    parameter_square: float
-
-
-@dataclass
-class ShardCounters:
-    """What a shard has done since it started."""
-
-    pushes: int = 0
-    applied: int = 0
-    skipped: int = 0
-    dropped: int = 0
-    restored: int = 0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Header and array (p,) or versions to send; arrays of a version are never changed, so no lock is held."""
-
-    header: Header
-    values: NDArray[np.generic] | None = None
 
 
 @dataclass
@@ -107,8 +50,10 @@ class Shard:
         make_optimizer: Callable[[], Optimizer],
         *,
         wait_seconds: float = 30,
-        on_applied: Callable[[Applied], None] = lambda applied: None,
+        snapshot_every: int = 0,
+        on_applied: Callable[[Applied], None] = lambda _: None,
         on_unknown_epoch: Callable[[], None] = lambda: None,
+        on_forgotten: Callable[[], None] = lambda: None,
         load: Callable[[int], Snapshot] | None = None,
         stored: Callable[[], list[int]] = list,
     ) -> None:
@@ -116,7 +61,8 @@ class Shard:
         self.counters = ShardCounters()
         self._make_optimizer = make_optimizer
         self._optimizer = make_optimizer()
-        self._wait_seconds = wait_seconds
+        self._wait_seconds, self._snapshot_every = wait_seconds, snapshot_every
+        self._on_forgotten = on_forgotten
         self._on_applied, self._on_unknown_epoch = on_applied, on_unknown_epoch
         self._load, self._stored = load, stored
         self._membership = ShardMembership(0, (), attempt=0)
@@ -143,10 +89,13 @@ class Shard:
     def set_membership(self, membership: ShardMembership) -> None:
         """Takes a newer epoch over: partial pushes of older ones are dropped and their senders told."""
         with self._changed:
-            if membership.epoch <= self._membership.epoch:
+            mine = self._membership
+            # After a restart from a checkpoint the epoch is known, but not its ranks: then the same one is news.
+            if membership.epoch < mine.epoch or (membership.epoch == mine.epoch and mine.ranks):
                 return
-            if membership.fresh_since > self._membership.fresh_since and self._membership.attempt > 0:
+            if membership.fresh_since > mine.fresh_since and mine.attempt > 0:
                 self._state, self._optimizer = _State(), self._make_optimizer()
+                self._on_forgotten()
             self._membership = membership
             self._drop(list(self._pending.values()))
             self._changed.notify_all()
@@ -158,6 +107,11 @@ class Shard:
                 self._state = _State(0, header.parameters, values.copy(), None, None)
                 log.info("parameters_set", parameters=values.size, rank=header.rank)
             return self._answer(Kind.VERSION_LIST)
+
+    @property
+    def job_parameters(self) -> int:
+        """Values of the whole job, 0 without parameters."""
+        return self._state.parameters
 
     def expected_values(self, parameters: int) -> int:
         """Length of this shard's range when the job has `parameters`."""
@@ -194,9 +148,7 @@ class Shard:
                 return self._answer(Kind.STALE_VERSION)
             self.resume(self._load(header.version))
             self.counters.restored += 1
-            log.warning(
-                "went_back_to_checkpoint", version=header.version, was=header.staleness, rank=header.rank
-            )
+            log.warning("went_back_to_checkpoint", version=header.version, was=header.staleness, rank=header.rank)
             return self._answer(Kind.VERSION_LIST)
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -253,7 +205,9 @@ class Shard:
     def _await_epoch(self, epoch: int, deadline: float) -> bool:
         if epoch > self._membership.epoch:
             self._on_unknown_epoch()
-        return self._changed.wait_for(lambda: epoch <= self._membership.epoch, deadline - time.monotonic())
+        return self._changed.wait_for(
+            lambda: epoch <= self._membership.epoch and bool(self._membership.ranks), deadline - time.monotonic()
+        )
 
     def _verdict(self, push: Push) -> Reply | None:
         """The answer that `push` has without any waiting, or None when it is what the shard waits for."""
@@ -269,8 +223,11 @@ class Shard:
         return None
 
     def _apply(self) -> Applied:
-        """Makes the next version. A mean gradient that is not finite, or of no weight, changes no parameter: the version advances
-        all the same, so that all ranks go on to the next batch (the skip of OLMo and others), and it is counted."""
+        """Makes the next version.
+
+        A mean gradient that is not finite, or of no weight, changes no parameter: the version advances all the
+        same, so that all ranks go on to the next batch (the skip of OLMo), and it is counted.
+        """
         started = time.monotonic()
         state = self._state
         pushes = tuple(self._pending[rank] for rank in sorted(self._pending))
@@ -297,6 +254,9 @@ class Shard:
         self.counters.skipped += skipped
         self._pending, self._dropped = {}, []
         self._changed.notify_all()
+        if self._snapshot_every and applied.version % self._snapshot_every == 0:
+            # Under the lock: shards must have checkpoints of the same versions.
+            return replace(applied, snapshot=self.snapshot())
         return applied
 
     def _drop(self, pushes: list[Push]) -> None:

@@ -14,6 +14,7 @@ from gradcube.sync.frames import (
     MESSAGE_LIMIT_BYTES,
     Header,
     Kind,
+    as_bytes,
     check_crc,
     check_length,
     check_limit,
@@ -53,9 +54,7 @@ class ShardLink:
         self._request = 0
         self._raw = bytearray(HEADER_BYTES)
 
-    def ask(
-        self, header: Header, payload: FloatArray | None = None, into: FloatArray | None = None
-    ) -> Answer:
+    def ask(self, header: Header, payload: FloatArray | None = None, into: FloatArray | None = None) -> Answer:
         """The answer to `header` with `payload`; parameters are received into `into`.
 
         Raises PeerLost after `timeout_seconds` without one, SyncError when the shard refused.
@@ -86,15 +85,13 @@ class ShardLink:
             self._connection.close()
             self._connection = None
 
-    def _ask_once(
-        self, header: Header, payload: FloatArray | None, into: FloatArray | None, deadline: float
-    ) -> Answer:
+    def _ask_once(self, header: Header, payload: FloatArray | None, into: FloatArray | None, deadline: float) -> Answer:
         left = max(deadline - time.monotonic(), _PAUSE_SECONDS)
         if self._connection is None:
             self._connection = connect(self._locate(), left)
         self._connection.set_timeout(left)
         self._request = (self._request + 1) % 2**32
-        view = _EMPTY if payload is None else memoryview(payload).cast("B")
+        view = _EMPTY if payload is None else as_bytes(payload)
         self._connection.send(pack(_addressed(header, self._request, self._shard), view), view)
         return self._receive(self._connection, into, time.monotonic())
 
@@ -102,12 +99,10 @@ class ShardLink:
         connection.receive_into(memoryview(self._raw))
         header = parse(self._raw)
         if header.request != self._request or header.shard != self._shard:
-            raise ProtocolError(
-                f"answer to request {header.request} of shard {header.shard}, expected {self._request}"
-            )
+            raise ProtocolError(f"answer to request {header.request} of shard {header.shard}, expected {self._request}")
         if header.kind is Kind.PARAMETERS and into is not None:
             check_length(header, into.nbytes)
-            target = memoryview(into).cast("B")
+            target = as_bytes(into)
         else:
             check_limit(header, MESSAGE_LIMIT_BYTES)
             target = memoryview(bytearray(header.length))

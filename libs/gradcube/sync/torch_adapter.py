@@ -19,9 +19,7 @@ class FlatModel:
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         for parameter in self._parameters:
             if parameter.dtype != torch.float32 or parameter.device.type != "cpu":
-                raise ValueError(
-                    f"parameter is {parameter.dtype} on {parameter.device}: float32 on the CPU is needed"
-                )
+                raise ValueError(f"parameter is {parameter.dtype} on {parameter.device}: float32 on the CPU is needed")
         self.size = sum(parameter.numel() for parameter in self._parameters)
         """Number of parameters, P."""
         self._values = torch.empty(self.size)

@@ -87,9 +87,7 @@ class TcpListener:
             self._socket = socket.create_server((host, port), backlog=128)
         except OSError as error:
             reason = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror
-            raise ConfigError(
-                f"data port {host}:{port} cannot be opened: {reason}; set another port"
-            ) from error
+            raise ConfigError(f"data port {host}:{port} cannot be opened: {reason}; set another port") from error
 
     @property
     def port(self) -> int:
