@@ -1,0 +1,179 @@
+"""Stage two without Kafka: the windows and the diagnosis of each job of one partition of partials.
+
+Partials and the time come in; findings, facts to write and the batches that are written out whole come out.
+"""
+
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradcube.diagnosis import Diagnosis, Finding
+from gradcube.events import Fact
+from gradcube.windows import MICROS, JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
+from gradcube_metrics.partials import RESOURCES, STEPS, Partial
+from gradcube_metrics.settings import MetricsSettings
+
+FindingKey = tuple[str, str, int]
+
+
+@dataclass
+class Recovered:
+    """What the own output says about a job: where its windows stand, and what is already written beyond that."""
+
+    state: dict[str, Any] | None = None
+    fact_ids: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class Hold:
+    """A batch of partials that waits for `open` windows or writes; `batch.written` is set when none is left."""
+
+    batch: Any
+    open: int = 1
+
+    def release(self) -> None:
+        """One reason less to wait."""
+        self.open -= 1
+        if not self.open:
+            self.batch.written = True
+
+
+@dataclass(frozen=True)
+class Closing:
+    """The facts of windows that end before `watermark_micros`; `state` goes along with the last one."""
+
+    job: str
+    facts: list[Fact]
+    state: bytes
+    watermark_micros: int
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one partial led to; `late` is None or the rows that came too late."""
+
+    findings: list[Finding]
+    late: Partial | None
+    duplicates: int = 0
+
+
+class JobMerge:
+    """One job: `hear` a partial, `close` what is due, write it, then `settle`."""
+
+    def __init__(self, job: str, settings: MetricsSettings, recovered: Recovered, now_micros: int) -> None:
+        self.job = job
+        self.windows = JobWindows(
+            WindowSettings(settings.pane_seconds, settings.job_window_seconds, settings.subject_window_seconds)
+        )
+        if recovered.state is not None:
+            self.windows.restore(recovered.state)
+        self._written = recovered.fact_ids
+        self._findings = recovered.findings
+        self._known: set[FindingKey] = {_key(finding) for finding in recovered.findings}
+        self._marks = Watermarks(settings.grace_seconds, settings.idle_seconds)
+        self._diagnoses: dict[int, Diagnosis] = {}
+        self._window_micros = settings.subject_window_seconds * MICROS
+        # Until every partition of the source had its chance to speak, a backlog of one is not the end of another.
+        self._closes_from_micros = now_micros + round(settings.idle_seconds * MICROS)
+        self._holds: list[tuple[int, int, Hold]] = []
+        self._held = 0
+
+    def hear(self, partial: Partial, hold: Hold, now_micros: int) -> Heard:
+        """Takes a partial in. `hold` is kept until all windows that it touches are settled."""
+        if partial.source[0] == STEPS:
+            return self._hear_steps(partial, hold, now_micros)
+        rows = partial.rows
+        if partial.source[0] == RESOURCES:
+            self.windows.add_resources(rows)
+        else:
+            self.windows.add_servers(rows)
+        latest = int(np.minimum(rows.ended_at_micros, rows.appended_at_micros).max())
+        if not self.job:
+            self._marks.observe(partial.source, latest, now_micros)  # nobody else moves the time of the nodes' job
+        self._keep(latest, hold)
+        return Heard([], None)
+
+    def close(self, now_micros: int, description: JobDescription) -> Closing | None:
+        """The windows that are due, or None. They count as closed from here on, and must be written."""
+        if now_micros < self._closes_from_micros:
+            return None
+        watermark = self._marks.watermark(now_micros)
+        closed = self.windows.close(watermark)
+        facts = [
+            fact for fact in self.windows.facts(closed, description) if fact["FACT_ID"] not in self._written
+        ]
+        state = json.dumps(self.windows.state(), separators=(",", ":")).encode() if facts else b""
+        return Closing(self.job, facts, state, watermark)
+
+    def advance(self, watermark_micros: int) -> list[Finding]:
+        """What the passing of time tells the detectors."""
+        return self._new(
+            [found for diagnosis in self._diagnoses.values() for found in diagnosis.advance(watermark_micros)]
+        )
+
+    def settle(self, watermark_micros: int) -> None:
+        """Everything before `watermark_micros` is written: lets go of the batches that waited for it."""
+        while self._holds and self._holds[0][0] <= watermark_micros:
+            heapq.heappop(self._holds)[2].release()
+
+    @property
+    def open_windows(self) -> int:
+        """Subject windows that partials wait for."""
+        return len({needed for needed, _, _ in self._holds})
+
+    def _hear_steps(self, partial: Partial, hold: Hold, now_micros: int) -> Heard:
+        added = self.windows.add(partial.rows, partial.source)
+        self._marks.observe(partial.source, added.max_event_micros, now_micros)
+        self._keep(added.max_event_micros, hold)
+        late = Partial(partial.source, added.late) if len(added.late) else None
+        return Heard(self._diagnose(partial.rows), late, added.duplicate)
+
+    def _diagnose(self, rows: StepRows) -> list[Finding]:
+        findings: list[Finding] = []
+        for attempt in np.unique(rows.attempt).tolist():
+            own = rows.take(rows.attempt == attempt)
+            findings += self._diagnosis(attempt).add(own)
+        return self._new(findings)
+
+    def _diagnosis(self, attempt: int) -> Diagnosis:
+        if attempt not in self._diagnoses:
+            diagnosis = Diagnosis(self.job, attempt)
+            diagnosis.restore([finding for finding in self._findings if finding.attempt == attempt])
+            self._diagnoses[attempt] = diagnosis
+        return self._diagnoses[attempt]
+
+    def _new(self, findings: Sequence[Finding]) -> list[Finding]:
+        fresh = [finding for finding in findings if _key(finding) not in self._known]
+        self._known.update(map(_key, fresh))
+        return fresh
+
+    def _keep(self, event_micros: int, hold: Hold) -> None:
+        hold.open += 1
+        self._held += 1
+        needed = (event_micros // self._window_micros + 1) * self._window_micros
+        heapq.heappush(self._holds, (needed, self._held, hold))
+
+
+class PartitionMerge:
+    """The jobs of one partition of partials, since this process owns it."""
+
+    def __init__(self, settings: MetricsSettings, recovered: Mapping[str, Recovered]) -> None:
+        self._settings = settings
+        self._recovered = dict(recovered)
+        self.jobs: dict[str, JobMerge] = {}
+
+    def job(self, name: str, now_micros: int) -> JobMerge:
+        """The job's merge, with what was recovered of it when it is heard of first."""
+        if name not in self.jobs:
+            recovered = self._recovered.pop(name, Recovered())
+            self.jobs[name] = JobMerge(name, self._settings, recovered, now_micros)
+        return self.jobs[name]
+
+
+def _key(finding: Finding) -> FindingKey:
+    return finding.id, str(finding.state), finding.detected_step
