@@ -109,9 +109,7 @@ def test_too_little_text_for_a_batch_says_how_much_there_is(settings: TrainerSet
         open_dataset(settings.model_copy(update={"global_batch_size": 5000}))
 
 
-def test_a_cache_that_cannot_be_written_is_a_settings_error(
-    settings: TrainerSettings, tmp_path: Path
-) -> None:
+def test_a_cache_that_cannot_be_written_is_a_settings_error(settings: TrainerSettings, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="GRADCUBE_TRAINER_CACHE_DIR"):
         open_dataset(settings.model_copy(update={"cache_dir": tmp_path / "file" / "cache"}))

@@ -61,16 +61,12 @@ def test_the_mask_changes_with_step_and_seed() -> None:
     step=st.integers(0, 50),
     seed=st.integers(0, 2**31),
 )
-def test_ranks_together_compute_the_whole_batch_once_with_the_same_masks(
-    ranks: set[int], step: int, seed: int
-) -> None:
+def test_ranks_together_compute_the_whole_batch_once_with_the_same_masks(ranks: set[int], step: int, seed: int) -> None:
     rows = samples(40, length=16)
     numbers = global_batch(step, samples=40, batch_size=12, seed=seed)
     whole = masked_batch(rows, numbers, seed=seed, step=step, vocabulary_size=VOCABULARY)
     parts = [
-        masked_batch(
-            rows, member_slice(numbers, sorted(ranks), rank), seed=seed, step=step, vocabulary_size=VOCABULARY
-        )
+        masked_batch(rows, member_slice(numbers, sorted(ranks), rank), seed=seed, step=step, vocabulary_size=VOCABULARY)
         for rank in ranks
     ]
     assert sum(part.predicted for part in parts) == whole.predicted
