@@ -1,0 +1,94 @@
+"""Kafka values in, one Arrow table of the good facts and the list of the bad ones out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from gradcube.cube.model import Column, CubeModel
+from gradcube.errors import SchemaError
+
+_ARROW = {
+    "VARCHAR": pa.string(), "INTEGER": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(),
+    "DATE": pa.date32(), "TIMESTAMP": pa.timestamp("ms"), "BOOLEAN": pa.bool_(),
+}  # fmt: skip
+_WANTED: dict[str, set[type]] = {"VARCHAR": {str}, "DOUBLE": {float, int}, "BOOLEAN": {bool}}
+_LIMITS = {"INTEGER": 2**31, "BIGINT": 2**63}
+_LAST_MILLIS = 253_402_300_799_999  # the end of the year 9999
+
+
+@dataclass(frozen=True)
+class BadFact:
+    """`index` is its place in the input."""
+
+    index: int
+    error: SchemaError
+
+
+def decode_facts(values: Sequence[bytes | None], model: CubeModel) -> tuple[pa.Table, list[BadFact]]:
+    """All values of a batch at once; one that is not a fact costs the others nothing.
+
+    Fields that the cube does not have are ignored, as Kylin does.
+    """
+    take = itemgetter(*(column.name for column in model.wire))
+    rows: list[tuple[Any, ...]] = []
+    places: list[int] = []
+    bad: list[BadFact] = []
+    for index, value in enumerate(values):
+        try:
+            rows.append(take(orjson.loads(value or b"")))
+            places.append(index)
+        except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+            bad.append(BadFact(index, SchemaError(f"not a fact: {type(error).__name__}: {error}")))
+    if not all(_fits(column, cells) for column, cells in zip(model.wire, zip(*rows, strict=True), strict=False)):
+        rows, worse = _sort_out(rows, places, model)
+        bad += worse
+    return _table(rows, model), sorted(bad, key=lambda one: one.index)
+
+
+def _sort_out(
+    rows: list[tuple[Any, ...]], places: list[int], model: CubeModel
+) -> tuple[list[tuple[Any, ...]], list[BadFact]]:
+    good, bad = [], []
+    for row, place in zip(rows, places, strict=True):
+        wrong = [column for column, value in zip(model.wire, row, strict=True) if not _fits(column, (value,))]
+        if wrong:
+            value = row[model.wire.index(wrong[0])]
+            message = f"{wrong[0].name} is {value!r:.80}; it must be {wrong[0].type.name.lower()}"
+            bad.append(BadFact(place, SchemaError(message)))
+        else:
+            good.append(row)
+    return good, bad
+
+
+def _fits(column: Column, cells: Sequence[Any]) -> bool:
+    kinds = set(map(type, cells))
+    if column.kind == "dimension" and column.name != "FACT_ID":
+        kinds.discard(type(None))
+    name = column.type.name
+    if not kinds <= _WANTED.get(name, {int}):
+        return False
+    present = [value for value in cells if value is not None] if type(None) in map(type, cells) else cells
+    if not present:
+        return True
+    if name == "VARCHAR":
+        return max(map(len, present)) <= column.type.precision
+    if name == "DOUBLE":
+        return all(map(math.isfinite, present))
+    least, most = min(present), max(present)
+    if name == "TIMESTAMP":
+        return bool(least >= 0 and most <= _LAST_MILLIS)
+    return name == "BOOLEAN" or bool(-_LIMITS[name] <= least and most < _LIMITS[name])
+
+
+def _table(rows: list[tuple[Any, ...]], model: CubeModel) -> pa.Table:
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(model.wire)
+    arrays = {}
+    for column, cells in zip(model.wire, columns, strict=True):
+        values = list(map(float, cells)) if column.type.name == "DOUBLE" and column.kind == "measure" else cells
+        arrays[column.name] = pa.array(values, type=_ARROW[column.type.name])
+    return pa.table(arrays)

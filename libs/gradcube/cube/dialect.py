@@ -1,0 +1,145 @@
+"""Kylin's SQL as a sqlglot dialect: `{ts '...'}` escapes, FLOOR(x TO unit), TIMESTAMPADD, TIMESTAMPDIFF, percentiles.
+
+Text is parsed as `Kylin` and written as DuckDB; what differs in meaning is rewritten here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import Dialect, exp
+from sqlglot import parser as base
+from sqlglot.tokenizer_core import Token, TokenType
+
+from gradcube.errors import QueryError
+
+UNITS = ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+_ESCAPES = {"ts": TokenType.TIMESTAMP, "d": TokenType.DATE}
+
+
+class Kylin(Dialect):
+    """`sqlglot.parse(text, read=Kylin)`. Nulls count as largest, as in Calcite."""
+
+    NULL_ORDERING = "nulls_are_large"
+
+    class Parser(base.Parser):
+        """Adds Kylin's functions; a `?` keeps its place in the text as its name."""
+
+        FUNCTIONS = {  # noqa: RUF012 - sqlglot's way
+            **base.Parser.FUNCTIONS,
+            "TIMESTAMPADD": lambda args: _timestamp_add(args),
+            "TIMESTAMPDIFF": lambda args: _timestamp_diff(args),
+            "PERCENTILE_APPROX": lambda args: exp.Anonymous(this="APPROX_QUANTILE", expressions=args),
+            "PERCENTILE": lambda args: exp.Anonymous(this="QUANTILE_CONT", expressions=args),
+        }
+        PLACEHOLDER_PARSERS = {  # noqa: RUF012 - sqlglot's way
+            TokenType.PLACEHOLDER: lambda self: exp.Placeholder(this=str(self._prev.start)),
+        }
+
+        def parse(self, raw_tokens: list[Token], sql: str = "") -> list[exp.Expr | None]:
+            """Tokens in, one tree per statement out."""
+            return super().parse(_unescape(raw_tokens), sql)
+
+
+def _unescape(tokens: list[Token]) -> list[Token]:
+    plain: list[Token] = []
+    index = 0
+    while index < len(tokens):
+        group = tokens[index : index + 4]
+        kinds = [token.token_type for token in group]
+        if kinds[:1] == [TokenType.L_BRACE] and kinds[2:] == [TokenType.STRING, TokenType.R_BRACE]:
+            word = group[1]
+            kind = _ESCAPES.get(word.text.lower())
+            if kind is None:
+                raise QueryError(
+                    f"Not Supported SQL. {{{word.text} ...}}", position=word.start + 1, hint="Use {ts '...'}"
+                )
+            plain += [Token(kind, kind.name, word.line, word.col, word.start, word.end), group[2]]
+            index += 4
+        else:
+            plain.append(tokens[index])
+            index += 1
+    return plain
+
+
+def _unit(node: Any) -> str:
+    name = str(getattr(node, "name", node)).upper().removeprefix("SQL_TSI_")
+    if name not in UNITS:
+        raise QueryError(f"Not Supported SQL. {name!r} is not a unit of time.", hint=f"Use one of {', '.join(UNITS)}.")
+    return name
+
+
+def _three(name: str, args: list[Any]) -> tuple[str, Any, Any]:
+    if len(args) != 3:
+        raise QueryError(f"Not Supported SQL. {name} takes a unit and two values, not {len(args)} arguments.")
+    return _unit(args[0]), args[1], args[2]
+
+
+def _cast(node: Any, kind: str) -> exp.Expr:
+    return exp.Cast(this=node, to=exp.DataType.build(kind))
+
+
+def _interval(unit: str) -> exp.Interval:
+    return exp.Interval(this=exp.Literal.string("1"), unit=exp.Var(this=unit))
+
+
+def _timestamp_add(args: list[Any]) -> exp.Expr:
+    unit, count, start = _three("TIMESTAMPADD", args)
+    moved = exp.Mul(this=exp.Paren(this=count), expression=_interval(unit))
+    return exp.Paren(this=exp.Add(this=_cast(start, "timestamp"), expression=moved))
+
+
+def _timestamp_diff(args: list[Any]) -> exp.Expr:
+    unit, start, end = _three("TIMESTAMPDIFF", args)
+    values = [exp.Literal.string(unit.lower()), _cast(start, "timestamp"), _cast(end, "timestamp")]
+    return _cast(exp.Anonymous(this="DATE_SUB", expressions=values), "int")  # whole units passed, as Calcite counts
+
+
+def _truncate(unit: str, value: Any) -> exp.Expr:
+    return exp.Anonymous(this="DATE_TRUNC", expressions=[exp.Literal.string(unit.lower()), value])
+
+
+def floor_to(unit_node: Any, value: exp.Expr) -> exp.Expr:
+    """FLOOR(value TO unit) for DuckDB. Kylin's weeks start on Sunday, DuckDB's on Monday."""
+    unit = _unit(unit_node)
+    moment = _cast(value, "timestamp")
+    if unit != "WEEK":
+        return _cast(_truncate(unit, moment), "timestamp")
+    day = _interval("DAY")
+    shifted = _truncate(unit, exp.Add(this=moment, expression=day))
+    return exp.Paren(this=exp.Sub(this=_cast(shifted, "timestamp"), expression=day.copy()))
+
+
+def _floor(node: exp.Expr) -> exp.Expr:
+    return floor_to(node.args["to"], node.this) if node.args.get("to") else node
+
+
+def _now(_: exp.Expr) -> exp.Expr:
+    return _cast(exp.CurrentTimestamp(), "timestamp")
+
+
+def _similar(node: exp.Expr) -> exp.Expr:
+    pattern = node.expression
+    if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+        raise QueryError("Not Supported SQL. SIMILAR TO takes a literal pattern.")
+    text = pattern.name.replace("%", ".*").replace("_", ".")
+    return exp.SimilarTo(this=node.this, expression=exp.Literal.string(text))
+
+
+_REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Floor: _floor,
+    exp.CurrentTimestamp: _now,
+    exp.SimilarTo: _similar,
+}
+
+
+def rewrite(tree: exp.Expr) -> exp.Expr:
+    """The same statement with Kylin's meanings spelled for DuckDB; inner expressions first."""
+    for node in list(tree.walk(bfs=False))[::-1]:
+        change = _REWRITES.get(type(node))
+        if change is not None:
+            changed = change(node.copy())
+            if node is tree:
+                tree = changed
+            else:
+                node.replace(changed)
+    return tree
