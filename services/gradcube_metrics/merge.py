@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcube.diagnosis import Diagnosis, Finding
 from gradcube.events import Fact
-from gradcube.windows import MICROS, JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
+from gradcube.windows import JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
 from gradcube_metrics.partials import RESOURCES, STEPS, Partial
 from gradcube_metrics.settings import MetricsSettings
 
@@ -68,7 +68,8 @@ class JobMerge:
     def __init__(self, job: str, settings: MetricsSettings, recovered: Recovered, now_micros: int) -> None:
         self.job = job
         self.windows = JobWindows(
-            WindowSettings(settings.pane_seconds, settings.job_window_seconds, settings.subject_window_seconds)
+            WindowSettings(settings.pane_seconds, settings.job_window_seconds, settings.subject_window_seconds),
+            job,
         )
         if recovered.state is not None:
             self.windows.restore(recovered.state)
@@ -82,33 +83,33 @@ class JobMerge:
         self._closes_from_micros = now_micros + round(settings.idle_seconds * MICROS)
         self._holds: list[tuple[int, int, Hold]] = []
         self._held = 0
+        self._watermark = 0
 
     def hear(self, partial: Partial, hold: Hold, now_micros: int) -> Heard:
         """Takes a partial in. `hold` is kept until all windows that it touches are settled."""
-        if partial.source[0] == STEPS:
-            return self._hear_steps(partial, hold, now_micros)
-        rows = partial.rows
-        if partial.source[0] == RESOURCES:
-            self.windows.add_resources(rows)
-        else:
-            self.windows.add_servers(rows)
-        latest = int(np.minimum(rows.ended_at_micros, rows.appended_at_micros).max())
-        if not self.job:
-            self._marks.observe(partial.source, latest, now_micros)  # nobody else moves the time of the nodes' job
-        self._keep(latest, hold)
-        return Heard([], None)
+        topic = partial.source[0]
+        add: Any = {STEPS: self.windows.add, RESOURCES: self.windows.add_resources}.get(topic, self.windows.add_servers)
+        added: Added = add(partial.rows, partial.source)
+        if topic == STEPS or not self.job:  # the samples of nodes in no job have only their own time to go by
+            self._marks.observe(partial.source, added.max_event_micros, now_micros)
+        # Late rows count in the pane that is open now, so the batch waits for that one too.
+        self._keep(max(added.max_event_micros, self._watermark), hold)
+        late = Partial(partial.source, added.late) if len(added.late) else None
+        findings = self._diagnose(partial.rows) if topic == STEPS else []
+        return Heard(findings, late, added.duplicate)
 
     def close(self, now_micros: int, description: JobDescription) -> Closing | None:
         """The windows that are due, or None. They count as closed from here on, and must be written."""
         if now_micros < self._closes_from_micros:
             return None
-        watermark = self._marks.watermark(now_micros)
-        closed = self.windows.close(watermark)
-        facts = [
-            fact for fact in self.windows.facts(closed, description) if fact["FACT_ID"] not in self._written
-        ]
-        state = json.dumps(self.windows.state(), separators=(",", ":")).encode() if facts else b""
-        return Closing(self.job, facts, state, watermark)
+        self._watermark = self._marks.watermark(now_micros)
+        closed = self.windows.close(self._watermark)
+        if not closed:
+            return None
+        facts = self.windows.facts(closed, description)
+        fresh = [fact for fact in facts if fact["FACT_ID"] not in self._written]
+        state = json.dumps(self.windows.state(), separators=(",", ":")).encode()
+        return Closing(self.job, fresh, state, self._watermark)
 
     def advance(self, watermark_micros: int) -> list[Finding]:
         """What the passing of time tells the detectors."""
@@ -116,22 +117,16 @@ class JobMerge:
             [found for diagnosis in self._diagnoses.values() for found in diagnosis.advance(watermark_micros)]
         )
 
-    def settle(self, watermark_micros: int) -> None:
-        """Everything before `watermark_micros` is written: lets go of the batches that waited for it."""
-        while self._holds and self._holds[0][0] <= watermark_micros:
+    def settle(self) -> None:
+        """All that `close` gave is written: lets go of the batches that waited for it."""
+        written_until = self.windows.unwritten_from_micros
+        while self._holds and self._holds[0][0] <= written_until:
             heapq.heappop(self._holds)[2].release()
 
     @property
     def open_windows(self) -> int:
-        """Subject windows that partials wait for."""
-        return len({needed for needed, _, _ in self._holds})
-
-    def _hear_steps(self, partial: Partial, hold: Hold, now_micros: int) -> Heard:
-        added = self.windows.add(partial.rows, partial.source)
-        self._marks.observe(partial.source, added.max_event_micros, now_micros)
-        self._keep(added.max_event_micros, hold)
-        late = Partial(partial.source, added.late) if len(added.late) else None
-        return Heard(self._diagnose(partial.rows), late, added.duplicate)
+        """Panes that hold something that is not yet written."""
+        return self.windows.open_windows
 
     def _diagnose(self, rows: StepRows) -> list[Finding]:
         findings: list[Finding] = []
@@ -162,10 +157,21 @@ class JobMerge:
 class PartitionMerge:
     """The jobs of one partition of partials, since this process owns it."""
 
-    def __init__(self, settings: MetricsSettings, recovered: Mapping[str, Recovered]) -> None:
+    def __init__(self, settings: MetricsSettings, recovered: Mapping[str, Recovered], replay_until: int = 0) -> None:
         self._settings = settings
+        self._replay_until = replay_until
         self._recovered = dict(recovered)
         self.jobs: dict[str, JobMerge] = {}
+
+    def reached(self, offset: int) -> None:
+        """All partials up to `offset` were heard."""
+        if offset + 1 >= self._replay_until:
+            self._replay_until = 0
+
+    @property
+    def replayed(self) -> bool:
+        """Whether all that the process before had read is heard again; no window may close before that."""
+        return not self._replay_until
 
     def job(self, name: str, now_micros: int) -> JobMerge:
         """The job's merge, with what was recovered of it when it is heard of first."""
