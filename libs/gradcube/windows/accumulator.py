@@ -29,12 +29,8 @@ class Accumulator:
         self.grow(int(ids[-1]) + 1)
         self.sums[ids] += np.add.reduceat(np.where(valid, table, 0.0), starts)
         self.counts[ids] += np.add.reduceat(valid.astype(np.int64), starts)
-        self.mins[ids] = np.minimum(
-            self.mins[ids], np.minimum.reduceat(np.where(valid, table, np.inf), starts)
-        )
-        self.maxs[ids] = np.maximum(
-            self.maxs[ids], np.maximum.reduceat(np.where(valid, table, -np.inf), starts)
-        )
+        self.mins[ids] = np.minimum(self.mins[ids], np.minimum.reduceat(np.where(valid, table, np.inf), starts))
+        self.maxs[ids] = np.maximum(self.maxs[ids], np.maximum.reduceat(np.where(valid, table, -np.inf), starts))
 
     def merge(self, other: "Accumulator") -> None:
         """Adds all that the other one holds, series by series."""

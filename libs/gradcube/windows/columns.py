@@ -5,7 +5,7 @@ A table is a frozen dataclass whose fields are numpy arrays of one length; a dic
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,8 @@ class Table:
     (rows, names) matrices and travel as one column a name.
     """
 
-    DTYPES: Mapping[str, str]
-    MATRICES: Mapping[str, Sequence[str]] = {}
+    DTYPES: ClassVar[Mapping[str, str]]
+    MATRICES: ClassVar[Mapping[str, Any]]
     job: str
     offset: IntArray
 
@@ -87,5 +87,3 @@ def _same_length(names: Sequence[str], columns: Sequence[NDArray[Any]]) -> None:
     lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         raise SchemaError(f"columns of one table differ in length: {lengths}")
-
-

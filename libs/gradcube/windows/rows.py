@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, StepBatch
 from gradcube.windows.columns import BoolArray, IntArray, Table
 
-BUCKET_ABSMAX = 7
-"""Row of `StepBatch.bucket_values` that holds bucket_grad_absmax."""
-
 RESOURCE_FLOATS = (
     "cpu_utilization_ratio", "memory_used_bytes", "gpu_utilization_ratio", "gpu_memory_used_bytes",
     "gpu_power_watts", "gpu_temperature_celsius", "gpu_sm_clock_hertz", "gpu_pcie_sent_bytes_per_second",
@@ -42,13 +39,13 @@ class StepRows(Table):
     """
 
     DTYPES: ClassVar[Mapping[str, str]] = _read_only(
-        dict(
-            attempt="<i4", rank="<i4", stage="<i4", replica="<i4", node="O", step="<i8", seq="<i8",
-            dropped="<i8", ended_at_micros="<i8", appended_at_micros="<i8", offset="<i8", counts="<i8",
-            floats="<f4", bucket_absmax="<f4",
-        )
+        {
+            "attempt": "<i4", "rank": "<i4", "stage": "<i4", "replica": "<i4", "node": "O", "step": "<i8", "seq": "<i8",
+            "dropped": "<i8", "ended_at_micros": "<i8", "appended_at_micros": "<i8", "offset": "<i8", "counts": "<i8",
+            "floats": "<f4", "bucket_absmax": "<f4",
+        }
     )  # fmt: skip
-    MATRICES: ClassVar[Mapping[str, Any]] = _read_only(dict(counts=COUNT_FIELDS, floats=FLOAT_FIELDS))
+    MATRICES: ClassVar[Mapping[str, Any]] = _read_only({"counts": COUNT_FIELDS, "floats": FLOAT_FIELDS})
 
     job: str
     attempt: NDArray[np.int32]
@@ -89,17 +86,9 @@ class StepRows(Table):
             job=job,
             offset=np.asarray(offsets, np.int64)[at],
             appended_at_micros=np.asarray(appended_at_micros, np.int64)[at],
-            bucket_absmax=_bucket_absmax(batch, at),
+            bucket_absmax=batch.bucket_absmax()[at],
             **own,
         )
-
-
-def _bucket_absmax(batch: StepBatch, at: IntArray) -> NDArray[np.float32]:
-    """Largest gradient element of each record over its buckets; NaN for a record without buckets."""
-    largest = np.full(len(at), np.nan, np.float32)
-    for place in np.flatnonzero(batch.bucket_counts[at] > 0):
-        largest[place] = batch.bucket_values(int(at[place]))[BUCKET_ABSMAX].max()
-    return largest
 
 
 @dataclass(frozen=True)
@@ -110,12 +99,12 @@ class ResourceRows(Table):
     """
 
     DTYPES: ClassVar[Mapping[str, str]] = _read_only(
-        dict(
-            attempt="<i4", rank="<i4", node="O", device="O", ended_at_micros="<i8",
-            appended_at_micros="<i8", offset="<i8", floats="<f8",
-        )
+        {
+            "attempt": "<i4", "rank": "<i4", "node": "O", "device": "O", "ended_at_micros": "<i8",
+            "appended_at_micros": "<i8", "offset": "<i8", "floats": "<f8",
+        }
     )  # fmt: skip
-    MATRICES: ClassVar[Mapping[str, Any]] = _read_only(dict(floats=RESOURCE_FLOATS))
+    MATRICES: ClassVar[Mapping[str, Any]] = _read_only({"floats": RESOURCE_FLOATS})
 
     job: str
     attempt: NDArray[np.int32]
@@ -151,12 +140,12 @@ class ServerRows(Table):
     """Applied versions of one job's shards; `floats` is (rows, len(SERVER_FLOATS))."""
 
     DTYPES: ClassVar[Mapping[str, str]] = _read_only(
-        dict(
-            attempt="<i4", shard="<i4", node="O", version="<i8", ended_at_micros="<i8",
-            appended_at_micros="<i8", offset="<i8", floats="<f8",
-        )
+        {
+            "attempt": "<i4", "shard": "<i4", "node": "O", "version": "<i8", "ended_at_micros": "<i8",
+            "appended_at_micros": "<i8", "offset": "<i8", "floats": "<f8",
+        }
     )  # fmt: skip
-    MATRICES: ClassVar[Mapping[str, Any]] = _read_only(dict(floats=SERVER_FLOATS))
+    MATRICES: ClassVar[Mapping[str, Any]] = _read_only({"floats": SERVER_FLOATS})
 
     job: str
     attempt: NDArray[np.int32]

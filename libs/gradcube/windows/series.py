@@ -3,12 +3,15 @@
 Columns of keys come in; columns of numbers that index the accumulators' matrices go out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradcube.windows.columns import IntArray
+
+UNKNOWN_STAGE = -1
+"""Until a step record tells: a resource sample does not know it."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,20 @@ class SeriesTable:
         distinct, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         found = np.empty(len(distinct), np.int64)
         for place, at in enumerate(first):
-            own_stage = 0 if stage is None else int(stage[at])
+            own_stage = UNKNOWN_STAGE if stage is None else int(stage[at])
             found[place] = self._id(int(attempt[at]), int(number[at]), str(node[at]), own_stage)
         return found[inverse]
 
     def node_ids(self, attempt: NDArray[np.int32], node: NDArray[np.object_]) -> IntArray:
         """The id of each row's (attempt, node), (rows,)."""
-        return np.array(
-            [self._id(int(a), str(name), str(name), 0) for a, name in zip(attempt, node, strict=True)], np.int64
-        )
+        pairs = zip(attempt.tolist(), node.tolist(), strict=True)
+        return np.array([self._id(own, name, name, UNKNOWN_STAGE) for own, name in pairs], np.int64)
 
     def _id(self, attempt: int, name: int | str, node: str, stage: int) -> int:
         found = self._ids.get((attempt, name))
         if found is None:
             found = self._ids[attempt, name] = len(self.subjects)
             self.subjects.append(Subject(self._kind, attempt, str(name), node, stage))
+        elif stage != UNKNOWN_STAGE and self.subjects[found].stage == UNKNOWN_STAGE:
+            self.subjects[found] = replace(self.subjects[found], node=node, stage=stage)
         return found

@@ -22,7 +22,8 @@ NUM_BINS = int(np.ceil(np.log(GREATEST / LEAST) / _LOG_GAMMA)) + 2
 def bins_of(values: NDArray[Any]) -> IntArray:
     """The bin of each finite value >= 0, in the shape of `values`; what is greater than GREATEST goes to the last."""
     logs = np.log(np.maximum(values, LEAST, dtype=np.float64) / LEAST) / _LOG_GAMMA
-    return np.minimum(np.ceil(logs), NUM_BINS - 1).astype(np.int64)
+    bins: IntArray = np.minimum(np.ceil(logs), NUM_BINS - 1).astype(np.int64)
+    return bins
 
 
 def value_of(bins: NDArray[Any]) -> FloatArray:

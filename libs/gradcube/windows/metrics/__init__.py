@@ -1,0 +1,24 @@
+"""Every metric of gradcube, one file a family. A new one is an entry or a function in its family's file."""
+
+from functools import cache
+
+from gradcube.windows.metrics import latency, quality, resource, robustness, stability, throughput
+from gradcube.windows.metrics.declare import Measures, Metric
+from gradcube.windows.views import View
+
+METRICS: tuple[Metric, ...] = tuple(
+    metric for family in (quality, latency, throughput, stability, robustness, resource) for metric in family.METRICS
+)
+
+__all__ = ["METRICS", "Measures", "Metric", "metrics_for"]
+
+
+def metrics_for(view: View) -> tuple[Metric, ...]:
+    """The metrics that a view's kind of subject has and that its columns can give, by name."""
+    return _metrics_for(view.kind, tuple(view.columns))
+
+
+@cache
+def _metrics_for(kind: str, columns: tuple[str, ...]) -> tuple[Metric, ...]:
+    chosen = [metric for metric in METRICS if kind in metric.kinds and metric.column in columns]
+    return tuple(sorted(chosen, key=lambda metric: metric.name))
