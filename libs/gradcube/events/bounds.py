@@ -40,9 +40,7 @@ def checker(schema: Any) -> Callable[[memoryview], None]:
                 f"the record ends after {len(body)} bytes in the middle of a value; it was cut off"
             ) from None
         if position != len(body):
-            raise SchemaError(
-                f"the record has {len(body) - position} bytes behind its end, at byte {position}"
-            )
+            raise SchemaError(f"the record has {len(body) - position} bytes behind its end, at byte {position}")
 
     return check
 
@@ -159,9 +157,7 @@ def _union(branches: list[_Step]) -> _Step:
 
 def _blocks(item: _Step) -> _Step:
     if item.least_bytes == 0:
-        raise SchemaError(
-            "an array's items must have at least one byte: 2**62 empty ones would fit into any record"
-        )
+        raise SchemaError("an array's items must have at least one byte: 2**62 empty ones would fit into any record")
 
     def walk(body: memoryview, position: int) -> int:
         while True:
@@ -174,9 +170,7 @@ def _blocks(item: _Step) -> _Step:
                 count = -count
                 size, position = read_long(body, position)
             if count * item.least_bytes > len(body) - position:
-                raise SchemaError(
-                    f"the count at byte {start} is {count}, {len(body) - position} bytes are left"
-                )
+                raise SchemaError(f"the count at byte {start} is {count}, {len(body) - position} bytes are left")
             end = _items(item, body, position, count)
             if size is not None and size != end - position:
                 raise SchemaError(f"the block at byte {start} has {end - position} bytes, it says {size}")

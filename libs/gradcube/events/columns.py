@@ -95,7 +95,7 @@ class ColumnReader:
             return None
 
     def take(self, positions: NDArray[np.int64], size_bytes: int) -> NDArray[np.void]:
-        """(len(positions),) copies of `size_bytes` bytes, which must lie inside the buffer and its padding."""
+        """(len(positions),) copies of `size_bytes` bytes, all inside the buffer and its padding."""
         windows = np.ndarray(
             (len(self._joined) - size_bytes + 1,), np.dtype(f"V{size_bytes}"), self._joined, strides=(1,)
         )

@@ -88,9 +88,7 @@ def _check(row: Any) -> None:
         raise ValueError(f"a fact is one JSON object, this is {type(row).__name__}")
     if row.keys() != _COLUMN_SET:
         odd = sorted(map(str, row.keys() ^ _COLUMN_SET))
-        raise ValueError(
-            f"columns {', '.join(odd[:5])} are missing or unknown; send each of FACT_COLUMNS, flat"
-        )
+        raise ValueError(f"columns {', '.join(odd[:5])} are missing or unknown; send each of FACT_COLUMNS, flat")
     for name, kind in _KINDS.items():
         if not _fits(row[name], kind):
             raise ValueError(f"{name} must be a {_WANTED[kind]}, it is {row[name]!r:.80}")

@@ -23,12 +23,8 @@ def unframe(value: bytes) -> tuple[int, memoryview]:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise SchemaError(f"a record must be bytes, this is {type(value).__name__}; was a tombstone sent?")
     if len(value) < HEADER_BYTES:
-        raise SchemaError(
-            f"a record has at least {HEADER_BYTES} bytes, this has {len(value)}; it was cut off"
-        )
+        raise SchemaError(f"a record has at least {HEADER_BYTES} bytes, this has {len(value)}; it was cut off")
     magic, schema_id = _HEADER.unpack_from(value)
     if magic != 0:
-        raise SchemaError(
-            f"a record begins with byte 0x00, this with 0x{magic:02x}; the sender must frame its Avro"
-        )
+        raise SchemaError(f"a record begins with byte 0x00, this with 0x{magic:02x}; the sender must frame its Avro")
     return schema_id, memoryview(value)[HEADER_BYTES:]

@@ -58,7 +58,7 @@ class Registry:
         if known is not None and (known.id == schema.id or known.version == schema.version):
             raise SchemaError(
                 f"{schema.name} version {schema.version} (id {schema.id}) repeats the id or version of "
-                f"{known.name} version {known.version} (id {known.id}); give the new one the next free id and version"
+                f"{known.name} version {known.version} (id {known.id}); give it the next free id and version"
             )
         self._by_id[schema.id] = schema
         self._latest[schema.name] = schema
@@ -129,9 +129,7 @@ def _check_entry(path: Path, entry: Any) -> None:
         raise SchemaError(f"{path}: an entry must have {', '.join(INDEX_FIELDS)}; this one is {entry!r}")
     for field, kind in INDEX_FIELDS.items():
         if not isinstance(entry[field], kind):
-            raise SchemaError(
-                f"{path}: {field} of {entry['name']!r} must be {kind.__name__}, it is {entry[field]!r}"
-            )
+            raise SchemaError(f"{path}: {field} of {entry['name']!r} must be {kind.__name__}, it is {entry[field]!r}")
 
 
 def _load(folder: Path, entry: dict[str, Any]) -> RegisteredSchema:

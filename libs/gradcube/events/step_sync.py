@@ -143,6 +143,4 @@ def check_schema(parsed: Any) -> None:
     wanted = (*identity, "step", "seq", "dropped", "ended_at", *COUNT_FIELDS, *FLOAT_FIELDS, *BUCKET_FIELDS)
     if names != wanted:
         odd = sorted(set(names) ^ set(wanted)) or "the order"
-        raise SchemaError(
-            f"the StepSync codec is written for other fields ({odd}); change it with the schema"
-        )
+        raise SchemaError(f"the StepSync codec is written for other fields ({odd}); change it with the schema")

@@ -80,10 +80,7 @@ def _read_identity(reader: ColumnReader, values: Sequence[bytes], starts: Longs)
     stage, replica = reader.ints(), reader.ints()
     lengths: list[int] = (reader.position - starts).tolist()
     known: dict[bytes, int] = {}
-    codes = [
-        known.setdefault(value[HEADER_BYTES:end], len(known))
-        for value, end in zip(values, lengths, strict=True)
-    ]
+    codes = [known.setdefault(value[HEADER_BYTES:end], len(known)) for value, end in zip(values, lengths, strict=True)]
     _, first, inverse = np.unique(np.array(codes, np.int64), return_index=True, return_inverse=True)
     jobs, nodes = (_texts(reader, start[first], end[first])[inverse] for start, end in (job, node))
     reader.good &= (jobs != None) & (nodes != None)  # noqa: E711 - elementwise

@@ -20,30 +20,12 @@ from gradcube.events.step_sync import (
     StepIdentity,
     check_schema,
 )
+from gradcube.events.varint import int_bytes, long_bytes, string_bytes
 
 _FLOATS = struct.Struct(f"<{len(FLOAT_FIELDS)}f")
 _NUM_COUNTS = len(COUNT_FIELDS)
+_NULL, _VALUE = b"\x00", b"\x02"  # the branches of a nullable long
 _MAX_TEMPLATES = 16
-
-
-def long_bytes(value: int) -> bytes:
-    """Avro's zigzag varint. Raises ValueError beyond 64 bits."""
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{value} does not fit into 64 bits")
-    rest = (int(value) << 1) ^ (int(value) >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
-
-
-_LONGS = {value: long_bytes(value) for value in range(-1, 1024)}
-_NULLABLE: dict[int | None, bytes] = {
-    None: b"\x00",
-    **{value: b"\x02" + out for value, out in _LONGS.items()},
-}
 
 
 class StepSyncEncoder:
@@ -57,8 +39,6 @@ class StepSyncEncoder:
         check_schema(schema.parsed)
         self._prefix = header(schema.id) + _identity_bytes(identity)
         self._templates: dict[int, tuple[NDArray[np.float32], NDArray[np.void]]] = {}
-        self._counts: tuple[int | None, ...] | None = None
-        self._counts_bytes = b""
 
     def encode(
         self,
@@ -76,25 +56,18 @@ class StepSyncEncoder:
         A float beyond float32 becomes infinite. Raises ValueError for another shape, a null `nonfinite`, or
         an integer beyond 64 bits.
         """
-        small = _LONGS.get
         return b"".join(
             (
                 self._prefix,
-                small(step) or long_bytes(step),
-                small(seq) or long_bytes(seq),
-                small(dropped) or long_bytes(dropped),
+                long_bytes(step),
+                long_bytes(seq),
+                long_bytes(dropped),
                 long_bytes(ended_at_micros),
-                self._count_bytes(tuple(counts)),
+                _count_bytes(counts),
                 _float_bytes(floats),
                 self._bucket_bytes(buckets),
             )
         )
-
-    def _count_bytes(self, counts: tuple[int | None, ...]) -> bytes:
-        if counts != self._counts:  # most counts are those of the step before
-            self._counts_bytes = _encode_counts(counts)
-            self._counts = counts
-        return self._counts_bytes
 
     def _bucket_bytes(self, buckets: NDArray[np.float32]) -> bytes:
         if buckets.ndim != 2 or buckets.shape[0] != len(BUCKET_FIELDS):
@@ -125,25 +98,14 @@ def count_bytes(num_buckets: int) -> NDArray[np.uint8]:
 
 
 def _identity_bytes(identity: StepIdentity) -> bytes:
-    out = _string_bytes(identity.job) + _int_bytes(identity.attempt) + _int_bytes(identity.rank)
-    return out + _string_bytes(identity.node) + _int_bytes(identity.stage) + _int_bytes(identity.replica)
+    out = string_bytes(identity.job) + int_bytes(identity.attempt) + int_bytes(identity.rank)
+    return out + string_bytes(identity.node) + int_bytes(identity.stage) + int_bytes(identity.replica)
 
 
-def _string_bytes(text: str) -> bytes:
-    encoded = text.encode()
-    return long_bytes(len(encoded)) + encoded
-
-
-def _int_bytes(value: int) -> bytes:
-    if not -(2**31) <= value < 2**31:
-        raise ValueError(f"{value} does not fit into 32 bits")
-    return long_bytes(value)
-
-
-def _encode_counts(counts: tuple[int | None, ...]) -> bytes:
+def _count_bytes(counts: Sequence[int | None]) -> bytes:
     if len(counts) != _NUM_COUNTS or counts[0] is None:
         raise ValueError(f"counts must be {_NUM_COUNTS} with nonfinite not null, they are {counts}")
-    optional = [_NULLABLE.get(count) or b"\x02" + long_bytes(count or 0) for count in counts[1:]]
+    optional = [_NULL if count is None else _VALUE + long_bytes(count) for count in counts[1:]]
     return long_bytes(counts[0]) + b"".join(optional)
 
 
@@ -152,8 +114,6 @@ def _float_bytes(floats: Sequence[float]) -> bytes:
         raise ValueError(f"floats must be {len(FLOAT_FIELDS)}, they are {len(floats)}")
     try:
         return _FLOATS.pack(*floats)
-    except (
-        OverflowError
-    ):  # struct refuses what float32 cannot hold; an exploded loss is infinite, as in fastavro
+    except OverflowError:  # struct refuses what float32 cannot hold; an exploded loss is infinite, as in fastavro
         with np.errstate(over="ignore"):
             return np.asarray(floats, np.float64).astype("<f4").tobytes()

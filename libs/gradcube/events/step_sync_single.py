@@ -32,9 +32,7 @@ def decode_singly(values: Sequence[tuple[int, bytes | None]]) -> tuple[StepBatch
             records.append((index, _decode_one(value)))
         except SchemaError as error:
             bad.append(BadRecord(index, error))
-    return _columns(
-        np.array([index for index, _ in records], np.int64), [record for _, record in records]
-    ), bad
+    return _columns(np.array([index for index, _ in records], np.int64), [record for _, record in records]), bad
 
 
 def merge(one: StepBatch, other: StepBatch) -> StepBatch:
