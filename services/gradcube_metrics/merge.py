@@ -13,7 +13,8 @@ import numpy as np
 
 from gradcube.diagnosis import Diagnosis, Finding
 from gradcube.events import Fact
-from gradcube.windows import JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
+from gradcube.windows import Added, JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
+from gradcube.windows.settings import MICROS
 from gradcube_metrics.partials import RESOURCES, STEPS, Partial
 from gradcube_metrics.settings import MetricsSettings
 

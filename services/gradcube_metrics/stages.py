@@ -1,0 +1,178 @@
+"""The two stages as Faust agents call them: batches in, written output and marked batches out."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from gradcube.errors import SchemaError
+from gradcube.settings import KafkaSettings
+from gradcube_metrics.counters import Counters, Gauges
+from gradcube_metrics.decode import REDUCERS
+from gradcube_metrics.descriptions import Descriptions
+from gradcube_metrics.fast_fetch import FetchBatch
+from gradcube_metrics.merge import Hold, JobMerge, PartitionMerge
+from gradcube_metrics.output import Output, written
+from gradcube_metrics.partials import decode_partial
+from gradcube_metrics.read_back import recover
+from gradcube_metrics.settings import MetricsSettings
+
+MAX_IN_FLIGHT = 32
+"""Batches of stage one that may wait for their partials to be acknowledged."""
+
+log = structlog.get_logger(__name__)
+
+
+class ReduceStage:
+    """Stage one: stateless; a batch is done once its partials and dead letters are acknowledged."""
+
+    def __init__(self, output: Output, counters: Counters) -> None:
+        self._output = output
+        self._counters = counters
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def take(self, batch: FetchBatch) -> None:
+        """Reduces and sends; returns before the acknowledgements. Raises the error of an earlier batch."""
+        reduced = REDUCERS[batch.topic](batch.records, batch.partition)
+        sends = [await self._output.partial(partial) for partial in reduced.partials]
+        for bad in reduced.bad:
+            sends.append(await self._output.dead_letter(batch.records[bad.index], bad.error, "decode"))
+        self._counters.records_read += len(batch.records)
+        self._counters.records_bad += len(reduced.bad)
+        self._counters.partials_written += len(reduced.partials)
+        for partial in reduced.partials:
+            self._counters.read_of_job(partial.job, len(partial.rows))
+        await self._slots.acquire()
+        for done in [task for task in self._tasks if task.done()]:
+            self._tasks.remove(done)
+            done.result()
+        self._tasks.add(asyncio.create_task(self._finish(batch, sends)))
+
+    async def _finish(self, batch: FetchBatch, sends: list[Any]) -> None:
+        try:
+            await written(sends)
+            batch.written = True
+            batch.records = ()
+        finally:
+            self._slots.release()
+
+
+class _Owned:
+    """One partition of partials that this process owns: its merge, after its recovery, for one user at a time."""
+
+    def __init__(self, recovery: asyncio.Task[PartitionMerge]) -> None:
+        self.recovery = recovery
+        self.lock = asyncio.Lock()
+        self.given_up = False
+
+    @property
+    def merge(self) -> PartitionMerge | None:
+        return self.recovery.result() if self.recovery.done() else None
+
+
+class MergeStage:
+    """Stage two: a batch of partials is done once all windows and findings that it takes part in are written."""
+
+    def __init__(
+        self, settings: MetricsSettings, kafka: KafkaSettings, output: Output, counters: Counters, gauges: Gauges
+    ) -> None:
+        self.descriptions = Descriptions()
+        self._settings = settings
+        self._kafka = kafka
+        self._output = output
+        self._counters = counters
+        self._gauges = gauges
+        self._owned: dict[int, _Owned] = {}
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """Starts to read back what is written of each partition."""
+        for partition in partitions:
+            self._owned[partition] = _Owned(asyncio.create_task(self._recover(partition)))
+
+    async def revoke(self) -> None:
+        """Returns when nothing more will be written to any partition owned so far."""
+        owned, self._owned = self._owned, {}
+        for each in owned.values():
+            each.recovery.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([each.recovery])
+            async with each.lock:
+                each.given_up = True
+
+    @property
+    def recovered(self) -> bool:
+        """Whether all that was written before is known again."""
+        return all(each.recovery.done() for each in self._owned.values())
+
+    async def take(self, batch: FetchBatch) -> None:
+        """Hears the partials of a batch, raises findings, closes what is due."""
+        owned = self._owned.get(batch.partition)
+        if owned is None:
+            return  # revoked: it will come again, to whoever owns it then
+        merge = await asyncio.shield(owned.recovery)
+        async with owned.lock:
+            if not owned.given_up:
+                await self._hear(merge, batch)
+                await self._close(merge, batch.partition)
+
+    async def tick(self) -> None:
+        """Closes by the clock what no record closes."""
+        for partition, owned in list(self._owned.items()):
+            if owned.merge is not None:
+                async with owned.lock:
+                    if not owned.given_up:
+                        await self._close(owned.merge, partition)
+        merges = [owned.merge for owned in self._owned.values() if owned.merge is not None]
+        self._gauges.open_windows = sum(job.open_windows for merge in merges for job in merge.jobs.values())
+
+    async def _recover(self, partition: int) -> PartitionMerge:
+        recovered, replay_until = await recover(self._kafka, partition, self._settings.lookback_seconds)
+        await self.descriptions.caught_up.wait()
+        log.info("recovered", partition=partition, jobs=len(recovered), replay_until=replay_until)
+        return PartitionMerge(self._settings, recovered, replay_until)
+
+    async def _hear(self, merge: PartitionMerge, batch: FetchBatch) -> None:
+        hold, sends = Hold(batch), list[Any]()
+        for record in batch.records:
+            try:
+                partial = decode_partial(record.value or b"")
+            except SchemaError as error:
+                self._counters.records_bad += 1
+                sends.append(await self._output.dead_letter(record, error, "merge"))
+                continue
+            now = _now_micros()
+            heard = merge.job(partial.job, now).hear(partial, hold, now)
+            self._counters.partials_read += 1
+            self._counters.records_duplicate += heard.duplicates
+            self._counters.findings_written += len(heard.findings)
+            sends += await self._output.findings(heard.findings, batch.partition)
+            if heard.late is not None:
+                self._counters.records_late += len(heard.late.rows)
+                sends.append(await self._output.late(record, heard.late))
+        await written(sends)
+        merge.reached(batch.last_offset)
+        batch.records = ()
+        hold.release()
+
+    async def _close(self, merge: PartitionMerge, partition: int) -> None:
+        for job in merge.jobs.values() if merge.replayed else ():
+            await self._close_job(job, partition)
+
+    async def _close_job(self, job: JobMerge, partition: int) -> None:
+        closing = job.close(_now_micros(), self.descriptions.of(job.job))
+        if closing is None:
+            return
+        findings = job.advance(closing.watermark_micros)
+        sends = await self._output.findings(findings, partition)
+        await written(sends + await self._output.facts(closing, partition))
+        job.settle()
+        self._counters.findings_written += len(findings)
+        self._counters.wrote_facts(job.job, len(closing.facts))
+
+
+def _now_micros() -> int:
+    return time.time_ns() // 1000
