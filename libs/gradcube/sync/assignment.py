@@ -18,7 +18,7 @@ def global_batch(step: int, *, samples: int, batch_size: int, seed: int) -> NDAr
             f"step {step}, batch of {batch_size} from {samples} samples: give at least one batch of samples"
         )
     data_epoch, position = divmod(step, samples // batch_size)
-    return _permutation(samples, seed, data_epoch)[position * batch_size : (position + 1) * batch_size]
+    return _permutation(samples, seed, data_epoch)[position * batch_size : (position + 1) * batch_size].copy()
 
 
 def member_slice(batch: NDArray[np.int64], ranks: Sequence[int], rank: int) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
 
 from gradcube.errors import CoordinatorError, LeaseRefused
 from gradcube.sync.coordinator_models import (
@@ -125,7 +125,7 @@ class CoordinatorClient:
         retrying = Retrying(
             retry=retry_if_exception_type(Unanswered),
             stop=stop_after_delay(self._retry_seconds),
-            wait=wait_exponential_jitter(initial=0.1, max=1, jitter=0.1),
+            wait=wait_exponential(multiplier=0.1, max=1) + wait_random(0, 0.1),
             reraise=True,
         )
         return retrying(self._send_once, method, path, body, params)
