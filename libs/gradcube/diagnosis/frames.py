@@ -1,0 +1,126 @@
+"""Frames: all ranks' records of one step, side by side.
+
+Rows in any order come in, frames in the order of steps go out."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcube.windows.columns import FloatArray, IntArray
+from gradcube.windows.rows import StepRows
+
+FORGET_AFTER_FRAMES = 3
+"""A rank that was missing from so many frames in a row is no longer waited for: lost, or at another step."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepFrame:
+    """One step of one attempt: r ranks, ascending. `floats` is (r, 13), `counts` (r, 8), the other arrays (r,)."""
+
+    job: str
+    attempt: int
+    step: int
+    at_micros: int
+    """Median over the ranks, so that one wrong clock does not move it."""
+    rank: NDArray[np.int32]
+    stage: NDArray[np.int32]
+    replica: NDArray[np.int32]
+    node: NDArray[np.object_]
+    floats: NDArray[np.float32]
+    counts: IntArray
+
+
+@dataclass
+class _Pending:
+    """The rows of one step so far: slices of the batches that they came in."""
+
+    parts: list[tuple[StepRows, IntArray]] = field(default_factory=list)
+    ranks: set[int] = field(default_factory=set)
+    latest_micros: int = 0
+
+
+class StepAssembler:
+    """Puts the steps of one attempt together.
+
+    A step is complete when every rank that is known has reported it and all earlier steps are out; it is overdue when
+    the watermark has passed it. Who the ranks are shows only with time: until the watermark has passed the first
+    step, nothing goes out. A row for a step that is out is dropped and counted in `missed`. At most
+    `max_pending_steps` are held: beyond that the oldest goes out as it is.
+    """
+
+    def __init__(self, job: str, attempt: int, *, max_pending_steps: int = 1024) -> None:
+        self._job = job
+        self._attempt = attempt
+        self._max_pending = max_pending_steps
+        self._pending: dict[int, _Pending] = {}
+        self._absent: dict[int, int] = {}
+        """Of each known rank, how many frames in a row it has been missing from."""
+        self._settled = False
+        self._emitted = -1
+        self._watermark = 0
+        self.missed = 0
+
+    def add(self, rows: StepRows) -> list[StepFrame]:
+        """Takes rows of the attempt, and gives the frames that they complete."""
+        rows = rows.take(rows.attempt == self._attempt)
+        late = rows.step <= self._emitted
+        if late.any():
+            self.missed += int(late.sum())
+            self._welcome(rows.rank[late])
+            rows = rows.take(~late)
+        order = np.argsort(rows.step, kind="stable")
+        steps, starts = np.unique(rows.step[order], return_index=True)
+        for step, at in zip(steps.tolist(), np.split(order, starts[1:]), strict=True) if len(rows) else ():
+            entry = self._pending.setdefault(step, _Pending())
+            entry.parts.append((rows, at))
+            entry.ranks.update(rows.rank[at].tolist())
+            entry.latest_micros = max(entry.latest_micros, int(np.median(rows.ended_at_micros[at])))
+        return self._take()
+
+    def advance(self, watermark_micros: int) -> list[StepFrame]:
+        """Takes note of how far event time has come, and gives the frames that are overdue or complete."""
+        self._watermark = max(self._watermark, watermark_micros)
+        if not self._settled and self._pending:
+            first = self._pending[min(self._pending)]
+            self._settled = first.latest_micros <= self._watermark
+        return self._take()
+
+    def _take(self) -> list[StepFrame]:
+        frames = []
+        for step in sorted(self._pending):
+            if not self._ready(self._pending[step]):
+                break
+            frames.append(self._frame(step))
+        return frames
+
+    def _ready(self, entry: _Pending) -> bool:
+        if len(self._pending) > self._max_pending:
+            return True
+        complete = self._settled and self._absent and entry.ranks >= self._absent.keys()
+        return bool(complete) or entry.latest_micros <= self._watermark
+
+    def _frame(self, step: int) -> StepFrame:
+        entry = self._pending.pop(step)
+        self._emitted = step
+        self._settled = True
+        self._count_absent(entry.ranks)
+
+        def gather(name: str) -> NDArray[Any]:
+            return np.concatenate([getattr(rows, name)[at] for rows, at in entry.parts])
+
+        rank, at = np.unique(gather("rank"), return_index=True)
+        columns = {name: gather(name)[at] for name in ("stage", "replica", "node", "floats", "counts")}
+        ended: FloatArray = np.median(gather("ended_at_micros")[at])
+        return StepFrame(self._job, self._attempt, step, int(ended), rank, **columns)
+
+    def _count_absent(self, present: set[int]) -> None:
+        self._welcome(np.array(sorted(present), np.int32))
+        for rank in self._absent.keys() - present:
+            self._absent[rank] += 1
+            if self._absent[rank] >= FORGET_AFTER_FRAMES:
+                del self._absent[rank]
+
+    def _welcome(self, ranks: NDArray[np.int32]) -> None:
+        self._absent |= dict.fromkeys(np.unique(ranks).tolist(), 0)
