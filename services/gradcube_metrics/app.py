@@ -68,7 +68,7 @@ class MetricsApp:
             await work
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is: ends the process, for a restart from what is committed
+        except Exception as error:  # whatever it is: ends the process, for a restart from what is committed
             log.error("stage failed", error=repr(error), exc_info=True)
             await self.faust.crash(error)
 
@@ -82,11 +82,11 @@ class MetricsApp:
     async def _follow_descriptions(self) -> None:
         await self._or_crash(self.merging.descriptions.follow(self.kafka))
 
-    async def _on_assigned(self, app: Any, assigned: set[Any], **_: Any) -> None:
+    async def _on_assigned(self, _app: Any, assigned: set[Any], **_: Any) -> None:
         self.merging.assign(tp.partition for tp in assigned if tp.topic == PARTIALS)
         self.assigned = bool(assigned)
 
-    async def _on_revoked(self, app: Any, revoked: set[Any], **_: Any) -> None:
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self.assigned = False
         await self.merging.revoke()
 

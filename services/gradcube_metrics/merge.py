@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from gradcube.diagnosis import Diagnosis, Finding
+from gradcube.diagnosis import Diagnosis, Finding, StragglerDetector
 from gradcube.events import Fact
 from gradcube.windows import Added, JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
 from gradcube.windows.settings import MICROS
 from gradcube_metrics.partials import RESOURCES, STEPS, Partial
 from gradcube_metrics.settings import MetricsSettings
 
-FindingKey = tuple[str, str, int]
+FindingKey = tuple[str, str, float]
 
 
 @dataclass
@@ -138,8 +138,9 @@ class JobMerge:
 
     def _diagnosis(self, attempt: int) -> Diagnosis:
         if attempt not in self._diagnoses:
-            diagnosis = Diagnosis(self.job, attempt)
-            diagnosis.restore([finding for finding in self._findings if finding.attempt == attempt])
+            diagnosis = Diagnosis(self.job, attempt, [StragglerDetector()])
+            last = {finding.id: finding for finding in self._findings if finding.attempt == attempt}
+            diagnosis.restore(list(last.values()))
             self._diagnoses[attempt] = diagnosis
         return self._diagnoses[attempt]
 
@@ -183,4 +184,5 @@ class PartitionMerge:
 
 
 def _key(finding: Finding) -> FindingKey:
-    return finding.id, str(finding.state), finding.detected_step
+    """What makes a record of an episode the same as one that is written: it opens and closes once."""
+    return finding.id, finding.state, finding.magnitude if finding.state == "UPDATED" else 0.0

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from gradcube.bus.dead_letters import dead_letter_headers
 from gradcube.diagnosis import Finding, to_record
 from gradcube.errors import BusError, GradcubeError, SchemaError
 from gradcube.events import encode, encode_fact
@@ -45,13 +44,13 @@ class Output:
 
     async def dead_letter(self, record: Any, error: GradcubeError, stage: str) -> Awaitable[Any]:
         """The record as it came, with why it is here."""
-        headers = dead_letter_headers(record, error, stage)
+        headers = _headers(record, error, stage)
         return await self._send(DLQ + record.topic, record.key, record.value, 0, headers)
 
     async def late(self, record: Any, late: Partial) -> Awaitable[Any]:
         """The rows of a partial that came after their window was written, as a partial of their own."""
         error = SchemaError(f"{len(late.rows)} records came after their window was written")
-        headers = dead_letter_headers(record, error, "late")
+        headers = _headers(record, error, "late")
         return await self._send(DLQ + PARTIALS, late.job.encode(), encode_partial(late), 0, headers)
 
     async def _send(
@@ -68,3 +67,16 @@ async def written(sends: Sequence[Awaitable[Any]]) -> None:
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     if failed:
         raise BusError(f"{len(failed)} of {len(sends)} records were not acknowledged: {failed[0]!r}") from failed[0]
+
+
+def _headers(record: Any, error: GradcubeError, stage: str) -> list[tuple[str, bytes]]:
+    """The record's own headers and Kafka Connect's names for what went wrong with it."""
+    told = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "exception.class.name": type(error).__name__,
+        "exception.message": str(error),
+        "stage": stage,
+    }
+    return [*record.headers, *((f"__connect.errors.{name}", str(value).encode()) for name, value in told.items())]

@@ -71,7 +71,7 @@ def _unpack(column: dict[str, Any], count: int) -> Column:
 
 
 def _unpack_texts(name: str, data: bytes, count: int) -> list[str]:
-    texts, at, known = [], 0, dict[bytes, str]()
+    texts, at, known = list[str](), 0, dict[bytes, str]()
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
         raw = data[at + 4 : end]

@@ -39,8 +39,7 @@ class ReduceStage:
         """Reduces and sends; returns before the acknowledgements. Raises the error of an earlier batch."""
         reduced = REDUCERS[batch.topic](batch.records, batch.partition)
         sends = [await self._output.partial(partial) for partial in reduced.partials]
-        for bad in reduced.bad:
-            sends.append(await self._output.dead_letter(batch.records[bad.index], bad.error, "decode"))
+        sends += [await self._output.dead_letter(batch.records[bad.index], bad.error, "decode") for bad in reduced.bad]
         self._counters.records_read += len(batch.records)
         self._counters.records_bad += len(reduced.bad)
         self._counters.partials_written += len(reduced.partials)
