@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from contextlib import suppress
 from typing import Protocol
 
 from gradcube.errors import ConfigError, PeerLost
@@ -119,8 +120,6 @@ def connect(address: str, timeout_seconds: float) -> Connection:
 
 def _shut(open_socket: socket.socket) -> None:
     # shutdown wakes a thread that waits in recv or accept; close alone does not.
-    try:
+    with suppress(OSError):  # it may not be connected any more
         open_socket.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # it was not connected any more
     open_socket.close()
