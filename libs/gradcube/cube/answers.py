@@ -125,6 +125,8 @@ def _explain(error: duckdb.Error) -> QueryError:
     line = re.sub(r"^[\w ]*Error: ", "", str(error).strip().splitlines()[0] if str(error).strip() else "failed")
     if match := re.search(r'[Cc]olumn "(?:[^"]*\.)?([^".]+)" not found', line):
         return QueryError(f"Column '{match[1]}' not found in any table")
+    if match := re.match(r'Column "([^"]+)" referenced that exists in the SELECT clause', line):
+        return QueryError(f"Column '{match[1]}' not found in any table")
     if isinstance(error, duckdb.OutOfMemoryException):
         return QueryError("The query needs more memory than it may use.", hint="Narrow the time or group by less.")
     return QueryError(f"Error while executing SQL: {line}")

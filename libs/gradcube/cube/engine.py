@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gradcube.cube.guard import SCHEMA
 from gradcube.cube.model import DERIVED_UNITS, Column, CubeModel
@@ -100,12 +101,11 @@ class Engine:
         sql = f"""
             INSERT INTO {self._table} BY NAME SELECT * FROM (
                 SELECT *, {", ".join(_derive(column, time) for column in self._model.of_kind("derived"))} FROM batch
-                QUALIFY row_number() OVER (PARTITION BY {key}) = 1
             ) b WHERE NOT EXISTS (
                 SELECT 1 FROM {self._table} f
                 WHERE f.{key} = b.{key} AND f.{time} BETWEEN epoch_ms({first}) AND epoch_ms({last}))
         """  # noqa: S608 - names of the cube and integers
-        self._writer.register("batch", facts)
+        self._writer.register("batch", _first_of_each(facts, key))
         try:
             return int(self._writer.execute(sql).fetchone()[0])
         finally:
@@ -164,6 +164,15 @@ def _open(path: Path | None, memory_limit: str, threads: int) -> Any:
 def _bounds(moments: pa.ChunkedArray) -> tuple[int, int]:
     millis = moments.cast(pa.int64()).to_numpy()
     return int(millis.min()), int(millis.max())
+
+
+def _first_of_each(facts: pa.Table, key: str) -> pa.Table:
+    if pc.count_distinct(facts[key]).as_py() == facts.num_rows:
+        return facts
+    first: dict[str, int] = {}
+    for index, value in enumerate(facts[key].to_pylist()):
+        first.setdefault(value, index)
+    return facts.take(list(first.values()))
 
 
 def _derive(column: Column, time: str) -> str:

@@ -18,9 +18,9 @@ MAX_CONCATENATIONS = 64
 SCHEMA = "DEFAULT"
 
 _SYNTAX = (
-    "Select Union Intersect Except Subquery With CTE TableAlias Table Identifier Column Star Alias From Join Where Group "
-    "Having Order Ordered Limit Offset Fetch Distinct Tuple Paren Literal Boolean Null Placeholder Interval Var "
-    "And Or Not EQ NEQ GT GTE LT LTE Is In Between Like SimilarTo Escape Exists "
+    "Select Union Intersect Except Subquery With CTE TableAlias Table Identifier Column Star Alias From Join Where "
+    "Group Having Order Ordered Limit Offset Fetch LimitOptions Distinct Tuple Paren "
+    "Literal Boolean Null Placeholder Interval Var And Or Not EQ NEQ GT GTE LT LTE Is In Between Like SimilarTo Escape Exists "
     "Add Sub Mul Div Mod Neg DPipe Case If Cast DataType DataTypeParam Extract "
     "Window WindowSpec Filter GroupingSets Rollup Cube"
 )
@@ -35,8 +35,7 @@ _ALLOWED = frozenset(
 )
 _NAMED = frozenset({"APPROX_QUANTILE", "QUANTILE_CONT", "DATE_SUB", "CHAR_LENGTH", "CHARACTER_LENGTH"})
 _TYPES = frozenset(
-    ("VARCHAR", "CHAR", "TEXT", "INT", "BIGINT", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT")
-    + ("DECIMAL", "BOOLEAN", "DATE", "TIMESTAMP", "INTERVAL")
+    "VARCHAR CHAR TEXT INT BIGINT SMALLINT TINYINT DOUBLE FLOAT DECIMAL BOOLEAN DATE TIMESTAMP INTERVAL".split()  # noqa: SIM905
 )
 
 
@@ -127,6 +126,8 @@ def _check_node(node: exp.Expr) -> None:
         raise QueryError(f"Not Supported SQL. {kind.__name__} is not answered here.", position=_position(node))
     if isinstance(node, exp.With) and node.recursive:
         raise QueryError("Not Supported SQL. WITH RECURSIVE is not answered here.")
+    if isinstance(node, exp.Select) and not node.expressions:
+        raise QueryError("Not Supported SQL. SELECT names no column.", position=_position(node))
     if isinstance(node, exp.Select) and any(node.args.get(name) for name in ("into", "hint", "locks", "kind")):
         raise QueryError("Not Supported SQL. INTO, hints and locks are not answered here.")
     if isinstance(node, exp.DataType) and node.this.name not in _TYPES:
