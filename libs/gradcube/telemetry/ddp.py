@@ -53,9 +53,7 @@ class ReducedGradients:
         measured, self._measured = self._measured, Measurement()
         return measured if measured.buckets else None
 
-    def _hook(
-        self, clock: StepClock, switch: Switch
-    ) -> Callable[[Any, distributed.GradBucket], TensorFuture]:
+    def _hook(self, clock: StepClock, switch: Switch) -> Callable[[Any, distributed.GradBucket], TensorFuture]:
         ready = switch.guard("gradient hook", lambda bucket: self._ready(bucket, clock))
 
         def note(moments: list[float], index: int) -> None:

@@ -84,9 +84,7 @@ class Hooks:
         if optimizer is not None:
             measured = self.before_update
             self._handles += [
-                optimizer.register_step_pre_hook(
-                    guard("optimizer hook", lambda *_: clock.optimizer_begins(measured))
-                ),
+                optimizer.register_step_pre_hook(guard("optimizer hook", lambda *_: clock.optimizer_begins(measured))),
                 optimizer.register_step_post_hook(guard("optimizer hook", lambda *_: clock.optimizer_ends())),
             ]
 

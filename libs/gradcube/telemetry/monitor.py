@@ -90,9 +90,7 @@ class Monitor:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if gradient_statistics_every < 1:
-            raise ValueError(
-                f"gradient_statistics_every is {gradient_statistics_every}; it must be 1 or more"
-            )
+            raise ValueError(f"gradient_statistics_every is {gradient_statistics_every}; it must be 1 or more")
         self._switch = Switch(on=enabled)
         self._every = gradient_statistics_every
         self._steps = 0
@@ -104,9 +102,7 @@ class Monitor:
         self._phases: dict[str, Phase] = {}
         if not enabled:
             return
-        identity = identify(
-            os.environ, job=job, attempt=attempt, rank=rank, node=node, stage=stage, replica=replica
-        )
+        identity = identify(os.environ, job=job, attempt=attempt, rank=rank, node=node, stage=stage, replica=replica)
         self._owns_emitter = emitter is None
         self._emitter = emitter or _connect(kafka or KafkaSettings.load(), identity.key.decode())
         self._sender = RecordSender(self._emitter, topic, identity)

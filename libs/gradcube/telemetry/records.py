@@ -86,9 +86,7 @@ class RecordSender:
             return
         self._waiting.append(record)
         while self._waiting and (
-            self._waiting[0].waiting is None
-            or self._waiting[0].waiting.ready()
-            or len(self._waiting) > MAX_WAITING
+            self._waiting[0].waiting is None or self._waiting[0].waiting.ready() or len(self._waiting) > MAX_WAITING
         ):
             self._complete_first()
 
@@ -121,9 +119,7 @@ def _complete(record: StepRecord) -> None:
     for place, number in zip(record.places, numbers, strict=False):
         if place >= 0:
             record.floats[place] = number
-            record.counts[NONFINITE] = (record.counts[NONFINITE] or 0) + (
-                place == LOSS and not isfinite(number)
-            )
+            record.counts[NONFINITE] = (record.counts[NONFINITE] or 0) + (place == LOSS and not isfinite(number))
         else:
             record.counts[-1 - place] = int(number) if isfinite(number) else None
     if record.measured is not None:

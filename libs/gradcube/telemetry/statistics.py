@@ -58,9 +58,7 @@ def pieces(gradients: Iterable[torch.Tensor | None]) -> list[torch.Tensor]:
     return [*joined, _join(run)] if run else joined
 
 
-def summarise(
-    measured: Measurement, rows: Iterable[Sequence[float]], table: NDArray[np.float32]
-) -> tuple[float, int]:
+def summarise(measured: Measurement, rows: Iterable[Sequence[float]], table: NDArray[np.float32]) -> tuple[float, int]:
     """Fills the four gradient rows of `table` (8, buckets); returns the norm over everything and the non-finite count.
 
     `rows` are the measurement's five floats a piece, on the host. A variance is that of the population.

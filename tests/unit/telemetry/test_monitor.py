@@ -26,9 +26,7 @@ class RecordingEmitter:
 
     def stats(self) -> SimpleNamespace:
         n = len(self.records)
-        return SimpleNamespace(
-            offered=n, acknowledged=n, dropped=0, pending=0, pending_bytes=0, connected=True
-        )
+        return SimpleNamespace(offered=n, acknowledged=n, dropped=0, pending=0, pending_bytes=0, connected=True)
 
     def flush(self, timeout_seconds: float) -> bool:
         return True
@@ -42,9 +40,7 @@ def build(**options):
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
     emitter = RecordingEmitter()
-    monitor = gradcube.Monitor(
-        model, optimizer, job="bert", rank=1, attempt=2, node="n", emitter=emitter, **options
-    )
+    monitor = gradcube.Monitor(model, optimizer, job="bert", rank=1, attempt=2, node="n", emitter=emitter, **options)
     return model, optimizer, monitor, emitter
 
 
@@ -68,9 +64,7 @@ def test_step_is_one_record_with_its_phases_and_gradient():
     assert record["learning_rate"] == 0.25
     assert record["nonfinite"] == 0
     assert math.isnan(record["global_grad_norm"])
-    phases = [
-        record[f"{n}_seconds"] for n in ("data", "forward", "backward", "sync_wait", "optimizer", "cpu")
-    ]
+    phases = [record[f"{n}_seconds"] for n in ("data", "forward", "backward", "sync_wait", "optimizer", "cpu")]
     assert all(seconds > 0 for seconds in phases)
     assert sum(phases[:5]) <= record["step_seconds"] * 1.001
     last = list(model.parameters())[-1].grad
@@ -161,8 +155,6 @@ def test_closed_monitor_leaves_no_hook():
 
 
 def test_import_loads_nothing_heavy():
-    code = (
-        "import sys, gradcube; print([m for m in ('torch', 'kafka', 'pydantic', 'numpy') if m in sys.modules])"
-    )
+    code = "import sys, gradcube; print([m for m in ('torch', 'kafka', 'pydantic', 'numpy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -1,0 +1,57 @@
+"""Which ranks run on this node: asked of the coordinator every two seconds, by a thread of its own."""
+
+import threading
+
+import structlog
+from pydantic import ValidationError
+
+from gradcube.errors import CoordinatorError
+from gradcube.sync.coordinator_client import CoordinatorClient
+from gradcube.telemetry.sampler import RankProcess
+
+POLL_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class RankWatcher:
+    """Keeps `ranks` up to date from `start` to `close`; while the coordinator does not answer, they stay as they were.
+
+    `answered` says whether its last answer was a good one.
+    """
+
+    def __init__(self, coordinator: CoordinatorClient, node: str, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self.ranks: tuple[RankProcess, ...] = ()
+        self.answered = False
+        self._coordinator = coordinator
+        self._node = node
+        self._poll_seconds = poll_seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rank-watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begins to ask."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops asking."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        silent = False
+        while not self._stopped.is_set():
+            try:
+                self.ranks = self._ask()
+            except (CoordinatorError, ValidationError) as error:
+                self.answered = False
+                if not silent:
+                    log.warning("ranks_unknown", node=self._node, reason=str(error))
+                silent = True
+            else:
+                self.answered, silent = True, False
+            self._stopped.wait(self._poll_seconds)
+
+    def _ask(self) -> tuple[RankProcess, ...]:
+        members = self._coordinator.members(self._node)
+        return tuple(RankProcess(pid=each.pid, job=each.job, attempt=each.attempt, rank=each.rank) for each in members)
