@@ -20,7 +20,8 @@ SCHEMA = "DEFAULT"
 _SYNTAX = (
     "Select Union Intersect Except Subquery With CTE TableAlias Table Identifier Column Star Alias From Join Where "
     "Group Having Order Ordered Limit Offset Fetch LimitOptions Distinct Tuple Paren "
-    "Literal Boolean Null Placeholder Interval Var And Or Not EQ NEQ GT GTE LT LTE Is In Between Like SimilarTo Escape Exists "
+    "Literal Boolean Null Placeholder Interval Var "
+    "And Or Not EQ NEQ GT GTE LT LTE Is In Between Like SimilarTo Escape Exists "
     "Add Sub Mul Div Mod Neg DPipe Case If Cast DataType DataTypeParam Extract "
     "Window WindowSpec Filter GroupingSets Rollup Cube"
 )
