@@ -5,7 +5,7 @@ The columns are those of schemas/cubes/facts.yaml without the derived ones.
 
 import hashlib
 import json
-import math
+import sys
 from typing import Any, TypedDict, cast
 
 from gradcube.errors import SchemaError
@@ -39,6 +39,7 @@ class Fact(TypedDict):
 FACT_COLUMNS: tuple[str, ...] = tuple(Fact.__annotations__)
 _KINDS: dict[str, type] = dict(Fact.__annotations__)
 _COLUMN_SET = frozenset(FACT_COLUMNS)
+_LARGEST = sys.float_info.max
 _LONG = range(-(2**63), 2**63)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -99,7 +100,7 @@ _WANTED = {int: "64-bit integer", float: "finite number", str: "string of valid 
 
 def _fits(value: Any, kind: type) -> bool:
     if kind is float:
-        return type(value) in (float, int) and -1.8e308 < value < 1.8e308 and math.isfinite(value)
+        return type(value) in (float, int) and -_LARGEST <= value <= _LARGEST
     if kind is int:
         return type(value) is int and value in _LONG
     return isinstance(value, str) and (value.isascii() or _is_unicode(value))
