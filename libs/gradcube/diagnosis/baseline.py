@@ -19,8 +19,8 @@ MAX_CORRELATION = 0.8
 class Baseline:
     """The last healthy steps of a job's ranks; a rank's column stays its own.
 
-    `level` (ranks,) is a rank's usual log ratio, limited to `max_level` either way: a rank that is 5 % slower
-    for good is as it is, one that is 2 x slower from its first step is still slow.
+    `level` (ranks,) is a rank's usual log ratio, from 0 to `max_level`: a rank that is 5 % slower for good is as it
+    is; one that is 2 x slower from its first step is still slow; and one that was faster may become like the others.
     `scale` is the noise of one step that counts for a sum over many: steps follow one another (lag-1 correlation
     0.5-0.65 in public traces of parameter-server jobs), so their sum scatters more than that of independent ones.
     """
@@ -68,7 +68,7 @@ class Baseline:
         median = np.zeros(len(self._levels))
         if seen.any():
             median[seen] = np.nanmedian(self._history[:, seen], axis=0)
-        self._levels = np.clip(median, -self._max_level, self._max_level)
+        self._levels = np.clip(median, 0.0, self._max_level)
         single = self._history - median
         sigma = _sigma(single)
         self.scale = max(self._min_scale, sigma * _memory_factor(np.clip(single, -3 * sigma, 3 * sigma)))
