@@ -1,23 +1,25 @@
 """Gradients under DistributedDataParallel: seen by a communication hook, before they are reduced.
 
-DDP reduces buckets while backward is still running, and `.grad` holds the mean of all ranks when it ends. Its reducer hands each
-bucket to the communication hook as one flat tensor when the rank's own last gradient of it is there: that is the moment
-`ready`, and the only place where a rank's own gradient can be measured.
+DDP reduces buckets while backward is still running, and `.grad` holds the mean of all ranks when it ends. Its reducer
+hands each bucket to the communication hook as one flat tensor when the rank's own last gradient of it is there: that is
+the moment `ready`, and the only place where a rank's own gradient can be measured.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import distributed
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from gradcube.telemetry.phases import MAX_BUCKETS, StepClock
 from gradcube.telemetry.statistics import Measurement
 from gradcube.telemetry.switch import Switch
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import GradBucket  # torch.distributed has it where it was built with it
 
 TensorFuture = torch.futures.Future[torch.Tensor]
 
@@ -53,7 +55,7 @@ class ReducedGradients:
         measured, self._measured = self._measured, Measurement()
         return measured if measured.buckets else None
 
-    def _hook(self, clock: StepClock, switch: Switch) -> Callable[[Any, distributed.GradBucket], TensorFuture]:
+    def _hook(self, clock: StepClock, switch: Switch) -> Callable[[Any, "GradBucket"], TensorFuture]:
         ready = switch.guard("gradient hook", lambda bucket: self._ready(bucket, clock))
 
         def note(moments: list[float], index: int) -> None:
@@ -61,7 +63,7 @@ class ReducedGradients:
 
         noted = switch.guard("gradient hook", note)
 
-        def reduce_and_note(group: Any, bucket: distributed.GradBucket) -> TensorFuture:
+        def reduce_and_note(group: Any, bucket: "GradBucket") -> TensorFuture:
             ready(bucket)
             index = bucket.index()
             future = default_hooks.allreduce_hook(group, bucket)
@@ -75,7 +77,7 @@ class ReducedGradients:
 
         return reduce_and_note
 
-    def _ready(self, bucket: distributed.GradBucket, clock: StepClock) -> None:
+    def _ready(self, bucket: "GradBucket", clock: StepClock) -> None:
         place = min(bucket.index(), MAX_BUCKETS - 1)
         clock.ready[place] = clock.clock()
         buffer = bucket.buffer()

@@ -26,13 +26,13 @@ class DeviceCopy:
         flat = torch.cat([tensor.detach().reshape(-1).double() for tensor in tensors])
         self._host = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=flat.is_cuda)
         self._host.copy_(flat, non_blocking=True)
-        self._event = torch.cuda.Event() if flat.is_cuda else None
+        self._event = torch.cuda.Event() if flat.is_cuda else None  # type: ignore[no-untyped-call]
         if self._event is not None:
             self._event.record(torch.cuda.current_stream(flat.device))
 
     def ready(self) -> bool:
         """Whether the copy is through; at once for devices without events, whose copies wait by themselves."""
-        return self._event is None or bool(self._event.query())
+        return self._event is None or bool(self._event.query())  # type: ignore[no-untyped-call]
 
     def numbers(self) -> list[float]:
         """All numbers in the order of the tensors, as float64."""

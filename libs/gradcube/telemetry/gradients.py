@@ -32,7 +32,7 @@ class LocalGradients:
     def watch(self, clock: StepClock, switch: Switch) -> list[Any]:
         """Hooks that note when a bucket's last gradient is there; returns their handles."""
         return [
-            parameter.register_post_accumulate_grad_hook(_note(bucket, clock, switch))
+            parameter.register_post_accumulate_grad_hook(_note(bucket, clock, switch))  # type: ignore[no-untyped-call]
             for bucket, parameters in enumerate(self._buckets)
             for parameter in parameters
         ]

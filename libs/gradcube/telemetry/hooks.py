@@ -1,6 +1,6 @@
 """A model and its optimizer under watch: which hooks, and what they write into the step's clock.
 
-In: the model's and the optimizer's own hook points. Out: moments in a StepClock, and gradient statistics before the update.
+In: the model's and the optimizer's own hook points. Out: moments in a StepClock, gradient statistics before the update.
 """
 
 from collections.abc import Callable

@@ -1,15 +1,14 @@
 """`Monitor`: what each gradient step cost and looked like on one rank, as one record a step.
 
-In: a PyTorch loop, through hooks and `step(loss)`. Out: StepSync records, offered to an Emitter that never blocks. Whatever
-breaks in here switches the monitor off and is logged once; training goes on.
+In: a PyTorch loop, through hooks and `step(loss)`. Out: StepSync records, offered to an Emitter that never blocks.
+Whatever breaks in here switches the monitor off and is logged once; training goes on.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,7 +18,8 @@ from gradcube.settings import KafkaSettings
 from gradcube.telemetry.buckets import BUCKET_BYTES
 from gradcube.telemetry.identity import identify
 from gradcube.telemetry.phases import PHASES, Phase, StepClock
-from gradcube.telemetry.records import GRAD_NORM, LOSS, NONFINITE, RecordSender, StepEmitter, StepRecord
+from gradcube.telemetry.reading import read_buckets, read_gradients, read_values
+from gradcube.telemetry.records import RecordSender, StepEmitter, StepRecord
 from gradcube.telemetry.switch import Switch
 
 if TYPE_CHECKING:
@@ -58,16 +58,17 @@ class Monitor:
 
     Works for a single process, DistributedDataParallel (give the wrapped model), and a parameter server (no optimizer;
     put `with monitor.phase("sync_wait"):` around the exchange). What cannot be seen is NaN or null in the record.
-    All times are the host's: on an accelerator a phase ends when the host has issued its work. Losses and counts that are
-    on an accelerator are copied without waiting, and their record goes out a step later.
+    All times are the host's: on an accelerator a phase ends when the host has issued its work. Losses and counts that
+    are on an accelerator are copied without waiting, and their record goes out a step later.
 
     Gradient statistics (norms, mean, variance, largest magnitude, non-finite elements) are taken every
-    `gradient_statistics_every` steps, in the step after a non-finite value, and in a step with a non-finite loss if its gradient
-    is still there; they are NaN in the others, and `nonfinite` then counts the loss alone. Ready times are taken every step.
+    `gradient_statistics_every` steps, in the step after a non-finite value, and in a step with a non-finite loss if its
+    gradient is still there; they are NaN in the others, and `nonfinite` then counts the loss alone. Ready times are
+    taken every step.
 
-    job, rank, attempt and node come from the environment where they are not given (GRADCUBE_JOB, _RANK, _ATTEMPT, _NODE;
-    then RANK, TORCHELASTIC_RESTART_COUNT and others). Raises ConfigError, and nothing after construction. With an emitter of
-    the caller's, `close` flushes but does not close it.
+    job, rank, attempt and node come from the environment where they are not given (GRADCUBE_JOB, _RANK, _ATTEMPT,
+    _NODE; then RANK, TORCHELASTIC_RESTART_COUNT and others). Raises ConfigError, and nothing after construction. With
+    an emitter of the caller's, `close` flushes but does not close it.
     """
 
     def __init__(
@@ -134,8 +135,10 @@ class Monitor:
         raises, never waits for the network or an accelerator.
         """
         if self._switch.on:
-            counts = [0, version, staleness, correct, predicted, tokens, samples, batch_size]
-            floats = [loss, None, global_grad_norm, update_norm, param_norm, learning_rate]
+            if learning_rate is None and self._optimizer is not None:
+                learning_rate = self._optimizer.param_groups[0]["lr"]
+            counts = (version, staleness, correct, predicted, tokens, samples, batch_size)
+            floats = (loss, None, global_grad_norm, update_norm, param_norm, learning_rate)
             self._step(step, counts, floats)
 
     def phase(self, name: str) -> AbstractContextManager[None]:
@@ -196,94 +199,38 @@ class Monitor:
         self._clock.restart(self._clock.clock())
         self._cpu_seconds = time.process_time()
 
-    def _finish_step(self, step: int | None, counts: list[Any], late_floats: list[Any]) -> None:
+    def _finish_step(self, step: int | None, counts: Sequence[Any], late_floats: Sequence[Any]) -> None:
         now = self._clock.clock()
         cpu_seconds = time.process_time()
-        floats = self._clock.finish(now)
-        floats.append(cpu_seconds - self._cpu_seconds)
         record = StepRecord(
             step=self._steps if step is None else step,
             seq=self._steps,
             ended_at_micros=time.time_ns() // 1000,
-            counts=counts,
-            floats=floats + late_floats,
+            floats=[*self._clock.finish(now), cpu_seconds - self._cpu_seconds],
             table=_NO_BUCKETS,
         )
-        tensors = self._read_values(record)
-        self._read_gradients(record, tensors)
+        tensors = read_values(record, counts, late_floats)
+        if self._hooks is not None:
+            tensors += self._read_hooks(record, self._hooks)
         if tensors:
-            from gradcube.telemetry.deferred import DeviceCopy
+            from gradcube.telemetry.deferred import DeviceCopy  # torch is there: it made the tensors
 
             record.waiting = DeviceCopy(tensors)
-        self._suspicious = bool(record.counts[NONFINITE])
+        self._suspicious = record.nonfinite > 0
         self._steps += 1
         self._clock.restart(now)
         self._cpu_seconds = cpu_seconds
         self._sender.send(record)
 
-    def _read_values(self, record: StepRecord) -> list[Any]:
-        """Makes plain numbers of the record's values; returns the tensors for which that would mean waiting."""
-        tensors: list[Any] = []
-        floats, counts = record.floats, record.counts
-        if floats[-1] is None and self._optimizer is not None:
-            floats[-1] = self._optimizer.param_groups[0]["lr"]
-        for place in range(LOSS, len(floats)):
-            value: Any = floats[place]
-            if value is None:
-                floats[place] = nan
-            elif _on_device(value):
-                floats[place] = nan
-                record.places.append(place)
-                tensors.append(value)
-            else:
-                floats[place] = _plain(value)
-                if place == LOSS and not isfinite(floats[place]):
-                    counts[NONFINITE] = 1
-        for index in range(1, len(counts)):
-            value = counts[index]
-            if _on_device(value):
-                counts[index] = None
-                record.places.append(-1 - index)
-                tensors.append(value)
-            elif value is not None and type(value) is not int:
-                counts[index] = int(_plain(value))
-        return tensors
-
-    def _read_gradients(self, record: StepRecord, tensors: list[Any]) -> None:
-        if self._hooks is None:
-            return
-        if record.counts[NONFINITE]:
-            self._suspicious = True  # the loss is broken: look at the gradient now
-        self._hooks.before_update()
-        measured, sizes_bytes = self._hooks.take()
-        clock, buckets = self._clock, len(sizes_bytes)
-        moments = np.array((clock.ready[:buckets], clock.sent[:buckets], clock.received[:buckets]))
-        moments[moments == 0.0] = nan
-        record.table = table = np.full((8, buckets), nan, np.float32)
-        table[0] = sizes_bytes
-        table[1:4] = moments - clock.started
-        if measured is None:
-            return
-        if measured.on_device:
-            record.measured = measured
-            tensors.extend(measured.on_device)
-            return
-        from gradcube.telemetry.statistics import summarise
-
-        record.floats[GRAD_NORM], nonfinite = summarise(measured, measured.values, table)
-        record.counts[NONFINITE] = cast(int, record.counts[NONFINITE]) + nonfinite
+    def _read_hooks(self, record: StepRecord, hooks: "Hooks") -> list[Any]:
+        self._suspicious |= record.nonfinite > 0  # the loss is broken: look at the gradient now
+        hooks.before_update()
+        measured, sizes_bytes = hooks.take()
+        read_buckets(record, self._clock, sizes_bytes)
+        return [] if measured is None else read_gradients(record, measured)
 
 
 _NO_BUCKETS = np.empty((8, 0), np.float32)
-
-
-def _on_device(value: Any) -> bool:
-    return not getattr(value, "is_cpu", True)
-
-
-def _plain(value: Any) -> float:
-    plain: float = value.item() if hasattr(value, "item") else float(value)
-    return plain
 
 
 def _nothing() -> None:

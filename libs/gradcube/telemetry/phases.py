@@ -1,7 +1,7 @@
 """Where the time of a step went. Hooks and `phase()` blocks write moments, `finish` reads them as seconds.
 
-All moments are the host's, in seconds of one monotonic clock. For work that runs asynchronously on an accelerator they are
-the moments at which the host had issued it.
+All moments are the host's, in seconds of one monotonic clock. For work that runs asynchronously on an accelerator they
+are the moments at which the host had issued it.
 """
 
 from collections.abc import Callable
@@ -103,7 +103,7 @@ def _add(total: float, more: float) -> float:
 
 
 class Phase:
-    """A block whose time is known to the loop alone: `with monitor.phase("sync_wait"):`. May be entered again and again."""
+    """A block whose time the loop alone knows: `with monitor.phase("sync_wait"):`. It may be entered repeatedly."""
 
     def __init__(self, name: str, clock: StepClock, before: Callable[[], None]) -> None:
         self._name = name

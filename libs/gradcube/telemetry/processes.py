@@ -1,4 +1,4 @@
-"""Counters of the host and of single processes. In: psutil. Out: CPU, memory, disk and network fields of ResourceSample."""
+"""Counters of the host and of single processes. In: psutil. Out: the fields of ResourceSample that are not a GPU's."""
 
 from typing import Any
 

@@ -43,18 +43,19 @@ class StepEmitter(Protocol):
 
 @dataclass(slots=True)
 class StepRecord:
-    """One step, `counts` and `floats` in the order of the schema, `table` (8, buckets) float32.
+    """One step; `counts` (which begins with `nonfinite`) and `floats` in the order of the schema, `table` (8, buckets).
 
-    `waiting` is a copy from an accelerator with where its first numbers belong (`places`: index into floats, or minus one
-    less the index into counts); the numbers after those are rows of `measured`.
+    `waiting` is a copy from an accelerator with where its first numbers belong (`places`: index into floats, or minus
+    one less the index into counts); the numbers after those are rows of `measured`.
     """
 
     step: int
     seq: int
     ended_at_micros: int
-    counts: list[int | None]
     floats: list[float]
     table: NDArray[np.float32]
+    nonfinite: int = 0
+    counts: list[int | None] = field(default_factory=lambda: [None])
     waiting: Any = None
     places: list[int] = field(default_factory=list)
     measured: Any = None
@@ -107,7 +108,7 @@ class RecordSender:
             seq=record.seq,
             dropped=self._emitter.take_dropped(self._topic),
             ended_at_micros=record.ended_at_micros,
-            counts=record.counts,
+            counts=[record.nonfinite, *record.counts[1:]],
             floats=record.floats,
             buckets=record.table,
         )
@@ -119,7 +120,7 @@ def _complete(record: StepRecord) -> None:
     for place, number in zip(record.places, numbers, strict=False):
         if place >= 0:
             record.floats[place] = number
-            record.counts[NONFINITE] = (record.counts[NONFINITE] or 0) + (place == LOSS and not isfinite(number))
+            record.nonfinite += place == LOSS and not isfinite(number)
         else:
             record.counts[-1 - place] = int(number) if isfinite(number) else None
     if record.measured is not None:
@@ -128,4 +129,4 @@ def _complete(record: StepRecord) -> None:
         rows = np.array(numbers[len(record.places) :]).reshape(-1, 5)
         norm, nonfinite = summarise(record.measured, rows.tolist(), record.table)
         record.floats[GRAD_NORM] = norm
-        record.counts[NONFINITE] = (record.counts[NONFINITE] or 0) + nonfinite
+        record.nonfinite += nonfinite
