@@ -26,6 +26,7 @@ _FLOATS = struct.Struct(f"<{len(FLOAT_FIELDS)}f")
 _NUM_COUNTS = len(COUNT_FIELDS)
 _NULL, _VALUE = b"\x00", b"\x02"  # the branches of a nullable long
 _MAX_TEMPLATES = 16
+_MAX_KNOWN_COUNTS = 1024
 
 
 class StepSyncEncoder:
@@ -39,6 +40,7 @@ class StepSyncEncoder:
         check_schema(schema.parsed)
         self._prefix = header(schema.id) + _identity_bytes(identity)
         self._templates: dict[int, tuple[NDArray[np.float32], NDArray[np.void]]] = {}
+        self._known_counts: dict[int | None, bytes] = {}
 
     def encode(
         self,
@@ -63,11 +65,24 @@ class StepSyncEncoder:
                 long_bytes(seq),
                 long_bytes(dropped),
                 long_bytes(ended_at_micros),
-                _count_bytes(counts),
+                self._count_bytes(counts),
                 _float_bytes(floats),
                 self._bucket_bytes(buckets),
             )
         )
+
+    def _count_bytes(self, counts: Sequence[int | None]) -> bytes:
+        nonfinite, *optional = counts
+        if len(optional) != _NUM_COUNTS - 1 or nonfinite is None:
+            raise ValueError(f"counts must be {_NUM_COUNTS} with nonfinite not null, they are {counts}")
+        known = self._known_counts.get  # batch and token counts hardly change from step to step
+        return long_bytes(nonfinite) + b"".join([known(count) or self._add_count(count) for count in optional])
+
+    def _add_count(self, count: int | None) -> bytes:
+        if len(self._known_counts) >= _MAX_KNOWN_COUNTS:
+            self._known_counts.clear()
+        self._known_counts[count] = _NULL if count is None else _VALUE + long_bytes(count)
+        return self._known_counts[count]
 
     def _bucket_bytes(self, buckets: NDArray[np.float32]) -> bytes:
         if buckets.ndim != 2 or buckets.shape[0] != len(BUCKET_FIELDS):
@@ -100,13 +115,6 @@ def count_bytes(num_buckets: int) -> NDArray[np.uint8]:
 def _identity_bytes(identity: StepIdentity) -> bytes:
     out = string_bytes(identity.job) + int_bytes(identity.attempt) + int_bytes(identity.rank)
     return out + string_bytes(identity.node) + int_bytes(identity.stage) + int_bytes(identity.replica)
-
-
-def _count_bytes(counts: Sequence[int | None]) -> bytes:
-    if len(counts) != _NUM_COUNTS or counts[0] is None:
-        raise ValueError(f"counts must be {_NUM_COUNTS} with nonfinite not null, they are {counts}")
-    optional = [_NULL if count is None else _VALUE + long_bytes(count) for count in counts[1:]]
-    return long_bytes(counts[0]) + b"".join(optional)
 
 
 def _float_bytes(floats: Sequence[float]) -> bytes:

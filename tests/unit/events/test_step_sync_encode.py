@@ -38,6 +38,14 @@ def test_templates_of_many_bucket_counts_do_not_pile_up() -> None:
     assert len(encoder._templates) <= 16
 
 
+def test_known_counts_do_not_pile_up_and_stay_right() -> None:
+    encoder = StepSyncEncoder(IDENTITY)
+    for version in (*range(3000), 0, 2999, 1):
+        parts = step() | {"counts": (0, version, None, 20, 30, 4096, 8, 32)}
+        assert encoder.encode(**parts) == StepSyncEncoder(IDENTITY).encode(**parts)
+    assert len(encoder._known_counts) <= 1024
+
+
 def test_buckets_of_any_memory_layout_are_written_by_value() -> None:
     plain = step(3, 5)
     fortran = plain | {"buckets": np.asfortranarray(plain["buckets"])}
