@@ -34,7 +34,7 @@ class Added:
 
     `accepted` rows count in a window; `duplicate` ones were read before, or sent twice; `late` ones came after
     their window was written: they go to the dead-letter topic and are counted in the window that was open.
-    `max_event_micros` is what a watermark wants to know (0 for no row); `oldest_pane_micros` is the oldest pane that
+    `max_event_micros` is what a watermark wants to know (0 for no row); `newest_pane_micros` is the newest pane that
     the batch counts in: once `unwritten_from_micros` has passed it, the batch need not be fed again after a restart.
     """
 
@@ -42,7 +42,7 @@ class Added:
     duplicate: int
     late: Table
     max_event_micros: int
-    oldest_pane_micros: int | None
+    newest_pane_micros: int | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class JobWindows:
         facts = windows.facts(closed, JobDescription("bert"))
         saved = windows.state()          # together with the facts
 
-    After a restart: `restore(saved)`, then feed all rows again from the oldest batch whose `oldest_pane_micros` is not
+    After a restart: `restore(saved)`, then feed all rows again from the oldest batch whose `newest_pane_micros` is not
     below `unwritten_from_micros`, and `close` only when the replay is back where `state` was taken.
     """
 
@@ -196,7 +196,9 @@ class JobWindows:
     def _count_twice(self, rows: StepRows, series: IntArray, judged: Judged, kept: Any) -> Any:
         twice = np.zeros(len(rows), bool)
         at = np.flatnonzero(kept & ~judged.late)
-        twice[at] = self._sequences.repeated(series[at], rows.seq[at], judged.pane_micros[at])
+        length = self._settings.subject_window_seconds * MICROS
+        window = judged.pane_micros[at] // length * length
+        twice[at] = self._sequences.repeated(series[at], rows.seq[at], window)
         self._mark(series, judged.pane_micros, np.flatnonzero(twice), "duplicate_records")
         return twice
 
@@ -213,8 +215,8 @@ class JobWindows:
             self._pane(start).steps.add(series[mine], bookkeeping(series[mine], column))
 
     def _added(self, accepted: int, duplicate: int, late: Table, event: IntArray, panes: IntArray) -> Added:
-        oldest = int(panes.min()) if len(panes) else None
-        return Added(accepted, duplicate, late, int(event.max(initial=0)), oldest)
+        newest = int(panes.max()) if len(panes) else None
+        return Added(accepted, duplicate, late, int(event.max(initial=0)), newest)
 
     def _pane(self, start_micros: int) -> Pane:
         return self._panes.setdefault(start_micros, Pane())

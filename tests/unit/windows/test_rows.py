@@ -58,7 +58,7 @@ def test_take_and_concat_are_inverse() -> None:
 
 
 def test_rows_of_two_jobs_are_not_joined() -> None:
-    with pytest.raises(ValueError, match="bert.*gpt"):
+    with pytest.raises(ValueError, match=r"bert.*gpt"):
         StepRows.concat([make_rows([1.0]), make_rows([1.0], job="gpt")])
 
 
