@@ -45,7 +45,7 @@ def _sasl_options(settings: KafkaSettings) -> dict[str, str]:
         if getattr(settings, name) is None:
             variable = f"GRADCUBE_KAFKA_{name.upper()}"
             raise ConfigError(f"security protocol {settings.security_protocol} needs {variable}; set it")
-    assert settings.sasl_mechanism and settings.sasl_username and settings.sasl_password_file
+    assert settings.sasl_password_file is not None
     password = _readable("sasl_password_file", settings.sasl_password_file).read_text(encoding="utf-8")
     return {
         "sasl_mechanism": settings.sasl_mechanism,

@@ -50,10 +50,8 @@ def apply_topics(
     """
     with _admin(settings) as admin:
         found = _partition_counts(admin)
-        created = []
-        for spec in specs.values():
-            if spec.name not in found and _create(admin, spec, replication or spec.replication):
-                created.append(spec.name)
+        missing = [spec for spec in specs.values() if spec.name not in found]
+        created = [spec.name for spec in missing if _create(admin, spec, replication or spec.replication)]
         admin.wait_for_topics(created)
     return created
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import httpx
 import typer
 
-from gradcube.bus.topics import check_topics, group_lag, load_topics
+from gradcube.bus.lag import group_lag
+from gradcube.bus.topics import check_topics, load_topics
 from gradcube.cli import output, state
 from gradcube.cli.ports import owner_of
 from gradcube.cli.stack import BROKER_PORT, GATEWAY_PORT
