@@ -74,7 +74,9 @@ class Ingest:
                 self._read()
             except BusError as error:
                 self._stall(f"Kafka: {error}")
-                self._stopping.wait(self._settings.retry_seconds)
+            except Exception as error:  # noqa: BLE001 - a thread that dies unseen would leave /ready at 200
+                self._stall(f"unexpected {type(error).__name__}: {error}")
+            self._stopping.wait(self._settings.retry_seconds)
 
     def _read(self) -> None:
         expected = self._engine.offsets()
@@ -90,7 +92,11 @@ class Ingest:
     def _open(self, expected: dict[tuple[str, int], int]) -> BatchConsumer:
         topic, most = self._model.topic, self._settings.max_records
         consumer = BatchConsumer(self._kafka, [topic], start=dict(expected), max_records=most)
-        gone = recreated(expected, consumer.end_offsets())
+        try:
+            gone = recreated(expected, consumer.end_offsets())
+        except BusError:
+            consumer.close()
+            raise
         if not gone:
             return consumer
         consumer.close()

@@ -81,6 +81,22 @@ def test_topic_made_anew_is_read_from_its_start_and_counted(
     assert status["duplicate_fact_ids"] == 5
 
 
+def test_records_that_retention_took_before_they_were_read_are_counted(
+    gateway: GatewayProcess, kafka: KafkaSettings, topic: TopicSpec
+) -> None:
+    produce(kafka, topic.name, [value(number) for number in range(30)], partition=0)
+    gateway.wait_for_rows(30)
+    gateway.stop()
+    produce(kafka, topic.name, [value(number) for number in range(30, 50)], partition=0)
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.delete_records({TopicPartition(topic.name, 0): 40})
+    admin.close()
+    gateway.start()
+    gateway.wait_for_rows(40)
+    assert gateway.status()["lost_records"] == 10
+    assert gateway.ask("select max(metric_value) from facts") == [(49.0,)]
+
+
 def test_absent_broker_makes_it_unready_while_queries_are_served(tmp_path: Path) -> None:
     gateway = GatewayProcess(tmp_path, KafkaSettings(bootstrap="127.0.0.1:1"))
     gateway.start()

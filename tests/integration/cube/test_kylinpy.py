@@ -102,7 +102,8 @@ def test_jdbc_s_prepared_statement_is_bound(filled: GatewayProcess) -> None:
     body = {
         "sql": "select count(*) from facts where samples = ? and metric = ?", "project": "gradcube",
         "backdoorToggles": {"ATTR_STATEMENT_MAX_ROWS": "0"}, "acceptPartial": False,
-        "params": [{"className": "java.lang.Integer", "value": "5"}, {"className": "java.lang.String", "value": "loss"}],
+        "params": [{"className": "java.lang.Integer", "value": "5"},
+                   {"className": "java.lang.String", "value": "loss"}],
     }  # fmt: skip
     answer = httpx.post(f"{filled.url}/kylin/api/query", json=body, auth=("ADMIN", filled.password))
     assert answer.json()["results"] == [["100"]]
