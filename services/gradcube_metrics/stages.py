@@ -143,7 +143,7 @@ class MergeStage:
                 self._counters.records_bad += 1
                 sends.append(await self._output.dead_letter(record, error, "merge"))
                 continue
-            now = _now_micros()
+            now = self._now_micros()
             heard = merge.job(partial.job, now).hear(partial, hold, now)
             self._counters.partials_read += 1
             self._counters.records_duplicate += heard.duplicates
@@ -162,7 +162,7 @@ class MergeStage:
             await self._close_job(job, partition)
 
     async def _close_job(self, job: JobMerge, partition: int) -> None:
-        closing = job.close(_now_micros(), self.descriptions.of(job.job))
+        closing = job.close(self._now_micros(), self.descriptions.of(job.job))
         if closing is None:
             return
         findings = job.advance(closing.watermark_micros)
@@ -172,6 +172,5 @@ class MergeStage:
         self._counters.findings_written += len(findings)
         self._counters.wrote_facts(job.job, len(closing.facts))
 
-
-def _now_micros() -> int:
-    return time.time_ns() // 1000
+    def _now_micros(self) -> int:
+        return self.descriptions.clock.now(time.time_ns() // 1000)

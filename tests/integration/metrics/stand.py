@@ -46,7 +46,8 @@ class Fleet:
         floats = [0.25, 0.01, compute / 3, compute, wait, 0.01, 0.1, 2.0 + rank, 1.0, 1.0, 0.1, 10.0, 1e-4]
         return self._encoders[rank].encode(
             step=step, seq=step, dropped=0, counts=[0, step, 0, 40 + rank, 100, 512, 4, 16], floats=floats,
-            ended_at_micros=ended_at_micros or self.start_micros + step * self.step_micros + rank * 1000, buckets=BUCKETS,
+            ended_at_micros=ended_at_micros or self.start_micros + step * self.step_micros + rank * 1000,
+            buckets=BUCKETS,
         )  # fmt: skip
 
     def records(self, step: int, slow: Mapping[int, float] | None = None) -> list[tuple[bytes, bytes]]:
@@ -71,7 +72,8 @@ class Worker:
 
     def __init__(self, kafka: KafkaSettings, directory: Path, **settings: str) -> None:
         self._environment = {
-            **os.environ, "OMP_NUM_THREADS": "1", "GRADCUBE_KAFKA_BOOTSTRAP": kafka.bootstrap, "GRADCUBE_LOG_FORMAT": "json",
+            **os.environ, "OMP_NUM_THREADS": "1",
+            "GRADCUBE_KAFKA_BOOTSTRAP": kafka.bootstrap, "GRADCUBE_LOG_FORMAT": "json",
             **{f"GRADCUBE_METRICS_{name}": value for name, value in (SETTINGS | settings).items()},
         }  # fmt: skip
         self.directory = directory

@@ -89,7 +89,7 @@ def test_nothing_is_lost_when_the_broker_is_killed_and_restarted(
 ) -> None:
     fleet, steps = Fleet(f"broker-{uuid.uuid4().hex[:8]}"), 120
     expected = expected_facts(fleet.job, all_records(fleet, steps))
-    with worker(kafka, tmp_path) as service:
+    with worker(kafka, tmp_path, IDLE_SECONDS="8") as service:
         feed_slowly(kafka, fleet, 60, 0.01).join()
         wait_until(lambda: facts_of(kafka, fleet.job), 60, "facts")
         broker.kill()
@@ -100,5 +100,6 @@ def test_nothing_is_lost_when_the_broker_is_killed_and_restarted(
                     client.send("gradcube.steps", key=key, value=value)
         ended = service.process.poll()
         found = wait_for_facts(kafka, fleet.job, len(expected), 90)
+        assert service.get("/status")[1]["records_late"] == 0
         assert ended is None
     assert_same_facts(found, expected)
