@@ -19,6 +19,7 @@ from gradcube.windows.columns import FloatArray
 
 KIND = "STRAGGLER"
 KEPT_FRAMES = 64
+KEPT_STEPS = 256
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,20 @@ class StragglerSettings:
 
 @dataclass
 class _Suspicion:
-    """The CUSUM of one rank, and the log ratios since it left 0."""
+    """The CUSUM of one rank, and the steps since it left 0: (step, time, log ratio above the baseline)."""
 
     total: float = 0.0
-    onset_step: int = 0
-    onset_at_micros: int = 0
-    excesses: list[float] = field(default_factory=list)
+    steps: deque[tuple[int, int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_STEPS))
+
+    def excesses(self) -> list[float]:
+        return [excess for _, _, excess in self.steps]
+
+    def since_onset(self) -> list[tuple[int, int, float]]:
+        """From the first slow step on: the CUSUM may have left 0 by noise, a step or two before."""
+        half = float(np.median(self.excesses())) / 2
+        steps = list(self.steps)
+        first = next(at for at, (_, _, excess) in enumerate(steps) if excess >= half)
+        return steps[first:]
 
 
 @dataclass
@@ -139,48 +148,42 @@ class StragglerDetector:
 
     def _move(self, rank: int, moved: float, excess: float, frame: StepFrame) -> bool:
         """Adds one step to a rank's CUSUM; whether that is enough."""
-        suspicion = self._suspicions.setdefault(
-            rank, _Suspicion(onset_step=frame.step, onset_at_micros=frame.at_micros)
-        )
-        suspicion.total += moved
-        suspicion.excesses.append(excess)
-        if suspicion.total <= 0 or suspicion.onset_step <= self._resolved.get(rank, -1):
+        suspicion = self._suspicions.setdefault(rank, _Suspicion())
+        suspicion.steps.append((frame.step, frame.at_micros, excess))
+        # Bounded: what is below the least ratio worth a word must not pile up until the noise tips it over.
+        suspicion.total = min(suspicion.total + moved, 2 * self._settings.open_at)
+        if suspicion.total <= 0 or frame.step <= self._resolved.get(rank, -1):
             del self._suspicions[rank]
             return False
-        typical = float(np.median(suspicion.excesses[-KEPT_FRAMES:]))
-        # Bounded: what is below the least ratio worth a word must not pile up until the noise tips it over.
-        suspicion.total = min(suspicion.total, 2 * self._settings.open_at)
-        return suspicion.total >= self._settings.open_at and typical >= math.log(self._settings.min_ratio)
+        enough = float(np.median(suspicion.excesses())) >= math.log(self._settings.min_ratio)
+        return enough and suspicion.total >= self._settings.open_at
 
     def _open(self, rank: int, frame: StepFrame, at: int) -> Finding:
-        suspicion = self._suspicions.pop(rank)
-        subject = Subject(
-            rank=rank,
-            node=str(frame.node[at]) or None,
-            stage=int(frame.stage[at]),
-            replica=int(frame.replica[at]),
-        )
-        ratio = math.exp(float(np.median(suspicion.excesses[-KEPT_FRAMES:])))
-        evidence, verdict = self._explain(subject, ratio, suspicion.onset_step)
+        steps = self._suspicions.pop(rank).since_onset()
+        onset_step, onset_at_micros, _ = steps[0]
+        excesses = [excess for _, _, excess in steps]
+        subject = _subject(frame, at)
+        ratio = math.exp(float(np.median(excesses)))
+        evidence, verdict = self._explain(subject, ratio, onset_step)
         finding = Finding(
-            id=finding_id(frame.job, frame.attempt, KIND, subject, suspicion.onset_step),
+            id=finding_id(frame.job, frame.attempt, KIND, subject, onset_step),
             job=frame.job,
             attempt=frame.attempt,
             kind=KIND,
             state="OPENED",
             subject=subject,
-            onset_step=suspicion.onset_step,
+            onset_step=onset_step,
             detected_step=frame.step,
             end_step=None,
-            onset_at_micros=suspicion.onset_at_micros,
+            onset_at_micros=onset_at_micros,
             detected_at_micros=frame.at_micros,
             magnitude=ratio,
-            confidence=self._confidence(ratio, len(suspicion.excesses), evidence),
+            confidence=self._confidence(ratio, len(steps), evidence),
             evidence=evidence,
             verdict=verdict,
         )
         self._episodes[rank] = _Episode(finding, frame.step, frame.step)
-        self._episodes[rank].excesses.extend(suspicion.excesses)
+        self._episodes[rank].excesses.extend(excesses)
         return finding
 
     def _follow(self, frame: StepFrame, excess: FloatArray) -> list[Finding]:
@@ -251,3 +254,12 @@ class StragglerDetector:
         wait = next((piece for piece in evidence if piece.signal == "sync_wait_seconds"), None)
         contradicted = wait is not None and wait.peers is not None and wait.value > wait.peers
         return confidence / 2 if contradicted else confidence
+
+
+def _subject(frame: StepFrame, at: int) -> Subject:
+    return Subject(
+        rank=int(frame.rank[at]),
+        node=str(frame.node[at]) or None,
+        stage=int(frame.stage[at]),
+        replica=int(frame.replica[at]),
+    )

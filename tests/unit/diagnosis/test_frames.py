@@ -1,0 +1,115 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.windows.making import SECOND, START, make_rows
+
+from gradcube.diagnosis import StepAssembler, StepFrame
+from gradcube.windows import StepRows
+
+FAR = START + 10_000 * SECOND
+
+
+def rows_of(steps: list[int], ranks: list[int], attempt: int = 0) -> StepRows:
+    """One row for each (step, rank) pair, a step a second."""
+    loss = [step * 10.0 + rank for step, rank in zip(steps, ranks, strict=True)]
+    return make_rows([float(s) for s in steps], rank=ranks, step=steps, seq=steps, loss=loss, attempt=attempt)
+
+
+def grid(steps: int, ranks: int) -> StepRows:
+    pairs = [(step, rank) for step in range(steps) for rank in range(ranks)]
+    return rows_of([step for step, _ in pairs], [rank for _, rank in pairs])
+
+
+def settled(ranks: int) -> StepAssembler:
+    """An assembler that has seen step 0 of all ranks."""
+    assembler = StepAssembler("bert", 0)
+    assembler.add(rows_of([0] * ranks, list(range(ranks))))
+    assert [frame.step for frame in assembler.advance(START)] == [0]
+    return assembler
+
+
+def summary(frames: list[StepFrame]) -> list[tuple[int, list[int]]]:
+    return [(frame.step, frame.rank.tolist()) for frame in frames]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 4), st.randoms(use_true_random=False), st.integers(1, 6))
+def test_order_of_arrival_does_not_matter(steps: int, ranks: int, random: object, size: int) -> None:
+    rows = grid(steps, ranks)
+    order = list(range(len(rows)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    assembler = StepAssembler("bert", 0)
+    frames = []
+    for start in range(0, len(order), size):
+        frames += assembler.add(rows.take(np.array(order[start : start + size])))
+    frames += assembler.advance(FAR)
+    assert summary(frames) == [(step, list(range(ranks))) for step in range(steps)]
+    for frame in frames:
+        np.testing.assert_array_equal(frame.floats[:, 7], frame.step * 10.0 + frame.rank)
+
+
+def test_nothing_goes_out_before_the_ranks_are_known() -> None:
+    assembler = StepAssembler("bert", 0)
+    assert assembler.add(rows_of([0, 1, 2], [0, 0, 0])) == []
+    assert assembler.add(rows_of([0, 1, 2], [1, 1, 1])) == []
+    assert summary(assembler.advance(START)) == [(step, [0, 1]) for step in range(3)]
+
+
+def test_a_complete_step_does_not_wait_for_the_watermark() -> None:
+    assembler = settled(2)
+    assert assembler.add(rows_of([1], [0])) == []
+    assert summary(assembler.add(rows_of([1], [1]))) == [(1, [0, 1])]
+
+
+def test_a_step_is_not_given_before_an_earlier_one() -> None:
+    assembler = settled(2)
+    assert assembler.add(rows_of([1, 2, 2], [0, 0, 1])) == []
+    assert summary(assembler.add(rows_of([1], [1]))) == [(1, [0, 1]), (2, [0, 1])]
+
+
+def test_an_overdue_step_goes_out_without_the_missing_rank() -> None:
+    assembler = settled(2)
+    assembler.add(rows_of([1], [0]))
+    assert summary(assembler.advance(START + SECOND)) == [(1, [0])]
+
+
+def test_a_lost_rank_is_no_longer_waited_for_and_may_come_back() -> None:
+    assembler = settled(2)
+    assembler.add(rows_of([1, 2, 3], [0, 0, 0]))
+    assembler.advance(START + 3 * SECOND)
+    assert summary(assembler.add(rows_of([4], [0]))) == [(4, [0])]
+    assembler.add(rows_of([5], [1]))
+    assert summary(assembler.add(rows_of([5], [0]))) == [(5, [0, 1])]
+    assert assembler.add(rows_of([6], [0])) == [], "both are waited for again"
+
+
+def test_a_record_for_a_step_that_is_out_is_counted() -> None:
+    assembler = settled(2)
+    assembler.add(rows_of([1], [0]))
+    assembler.advance(START + SECOND)
+    assert assembler.add(rows_of([1], [1])) == []
+    assert assembler.missed == 1
+
+
+def test_a_record_sent_twice_is_one_row_of_the_frame() -> None:
+    assembler = settled(2)
+    assert summary(assembler.add(rows_of([1, 1, 1], [0, 0, 1]))) == [(1, [0, 1])]
+
+
+def test_rows_of_another_attempt_are_left_out() -> None:
+    assembler = settled(2)
+    assert assembler.add(rows_of([1, 1], [0, 1], attempt=1)) == []
+    assert summary(assembler.add(rows_of([1, 1], [0, 1]))) == [(1, [0, 1])]
+
+
+def test_no_more_than_the_limit_is_held() -> None:
+    assembler = StepAssembler("bert", 0, max_pending_steps=5)
+    frames = assembler.add(rows_of(list(range(12)), [0] * 12))
+    assert [frame.step for frame in frames][:7] == list(range(7))
+
+
+def test_one_wrong_clock_does_not_move_the_time_of_the_step() -> None:
+    assembler = StepAssembler("bert", 0)
+    rows = make_rows([1, 1, 1], rank=[0, 1, 2], step=0, ended_at_micros=[START, START + 600 * SECOND, START])
+    assembler.add(rows)
+    assert [frame.at_micros for frame in assembler.advance(START + SECOND)] == [START]

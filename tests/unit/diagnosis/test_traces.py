@@ -1,0 +1,31 @@
+"""The detector on recordings of real training; nothing in it knows these files."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.diagnosis.traces import trace_directory, trace_frames
+
+from gradcube.diagnosis import Finding, StragglerDetector
+
+
+def findings_of(path: Path) -> list[Finding]:
+    detector = StragglerDetector()
+    return [finding for frame in trace_frames(path, path.stem) for finding in detector.observe(frame)]
+
+
+def test_the_slow_worker_of_a_pipeline_job_is_named_and_nobody_else() -> None:
+    findings = findings_of(trace_directory() / "bytedance_AR.parquet")
+    assert {(f.subject.replica, f.subject.stage) for f in findings} == {(0, 0)}
+    assert findings[-1].magnitude == pytest.approx(2.1, abs=0.3)
+
+
+def test_the_worker_that_turns_straggler_in_the_middle_is_named_and_nobody_else() -> None:
+    findings = findings_of(trace_directory() / "alibaba_job_1.parquet")
+    assert {f.subject.rank for f in findings} == {6}
+    assert 100 < findings[0].onset_step <= findings[0].detected_step <= findings[0].onset_step + 5
+
+
+def test_healthy_runs_of_large_clusters_have_no_straggler() -> None:
+    paths = sorted((trace_directory() / "mlperf_405b").glob("*.parquet"))
+    assert paths
+    assert {path.stem: findings_of(path) for path in paths} == {path.stem: [] for path in paths}
