@@ -3,7 +3,7 @@
 from typing import Any
 
 from gradcube.cli import output
-from gradcube.cube.client import query
+from gradcube.cube.client import open_kylin, query
 
 
 def questions(job: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def ask_all(url: str, job: str) -> list[dict[str, Any]]:
     """Asks, prints each table with its SQL, and returns [{title, sql, columns, rows}]."""
     answers = []
     for title, sql in questions(job).items():
-        result = query(url, sql.strip())
+        result = query(open_kylin(url), sql.strip())
         output.out.print(output.table(result.columns, result.rows, title=title))
         output.out.print(sql.strip(), style="dim")
         answers.append(

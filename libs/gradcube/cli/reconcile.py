@@ -9,7 +9,7 @@ import httpx
 from gradcube.cli import output
 from gradcube.cli.run import LocalRun
 from gradcube.cli.state import LocalState
-from gradcube.cube.client import query
+from gradcube.cube.client import open_kylin, query
 from gradcube.errors import CheckFailed
 
 SETTLE_SECONDS = 90
@@ -93,5 +93,5 @@ def _status(address: str) -> dict[str, Any]:
 
 
 def _one(url: str, sql: str) -> float:
-    value = query(url, sql).rows[0][0]
+    value = query(open_kylin(url), sql).rows[0][0]
     return 0.0 if value is None else float(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import typer
 
 from gradcube.cli import output, state
-from gradcube.cube.client import Result, query
+from gradcube.cube.client import Rows, open_kylin, query
 from gradcube.errors import QueryError
 
 PROMPT = "gradcube> "
@@ -19,18 +19,18 @@ def sql(
     as_csv: bool = typer.Option(False, "--csv", help="rows as CSV with a header"),
 ) -> None:
     """Ask the cube in SQL. The table of training facts is FACTS."""
-    url = state.require().kylin_url()
+    kylin = open_kylin(state.require().kylin_url())
     if statement is not None:
-        _show(query(url, statement), json=json, as_csv=as_csv)
+        _show(query(kylin, statement), json=json, as_csv=as_csv)
         return
     for line in _lines():
         try:
-            _show(query(url, line), json=json, as_csv=as_csv)
+            _show(query(kylin, line), json=json, as_csv=as_csv)
         except QueryError as error:
             output.err.print(f"[red]{error}[/red]")
 
 
-def _show(result: Result, *, json: bool, as_csv: bool) -> None:
+def _show(result: Rows, *, json: bool, as_csv: bool) -> None:
     if json:
         output.print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
     elif as_csv:
