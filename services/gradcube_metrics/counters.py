@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+JOB_COUNTERS = ("records_read", "steps_read", "facts_written", "open_windows")
+
 
 @dataclass
 class Counters:
-    """Totals of this process; `jobs` holds the records read of each job."""
+    """Totals of this process; `jobs` holds JOB_COUNTERS of each job."""
 
     records_read: int = 0
     records_bad: int = 0
@@ -20,15 +22,20 @@ class Counters:
     findings_written: int = 0
     jobs: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def read_of_job(self, job: str, records: int) -> None:
-        """Counts records of a source topic that were decoded."""
-        entry = self.jobs.setdefault(job, {"records_read": 0, "facts_written": 0})
+    def of_job(self, job: str) -> dict[str, int]:
+        """The entry of one job, made when it is first heard of."""
+        return self.jobs.setdefault(job, dict.fromkeys(JOB_COUNTERS, 0))
+
+    def read_of_job(self, job: str, records: int, *, steps: bool) -> None:
+        """Counts records of a source topic that were decoded; `steps` when they are gradient steps."""
+        entry = self.of_job(job)
         entry["records_read"] += records
+        entry["steps_read"] += records if steps else 0
 
     def wrote_facts(self, job: str, facts: int) -> None:
         """Counts facts that Kafka has acknowledged."""
         self.facts_written += facts
-        self.jobs.setdefault(job, {"records_read": 0, "facts_written": 0})["facts_written"] += facts
+        self.of_job(job)["facts_written"] += facts
 
     def totals(self) -> dict[str, int]:
         """The counters that are not by job."""

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from gradcube.bus.consumer import Record
+from gradcube.bus.dead_letters import dead_letter_headers
 from gradcube.diagnosis import Finding, to_record
 from gradcube.errors import BusError, GradcubeError, SchemaError
 from gradcube.events import encode, encode_fact
@@ -44,13 +46,13 @@ class Output:
 
     async def dead_letter(self, record: Any, error: GradcubeError, stage: str) -> Awaitable[Any]:
         """The record as it came, with why it is here."""
-        headers = _headers(record, error, stage)
+        headers = dead_letter_headers(_bus_record(record), error, stage)
         return await self._send(DLQ + record.topic, record.key, record.value, 0, headers)
 
     async def late(self, record: Any, late: Partial) -> Awaitable[Any]:
         """The rows of a partial that came after their window was written, as a partial of their own."""
         error = SchemaError(f"{len(late.rows)} records came after their window was written")
-        headers = _headers(record, error, "late")
+        headers = dead_letter_headers(_bus_record(record), error, "late")
         return await self._send(DLQ + PARTIALS, late.job.encode(), encode_partial(late), 0, headers)
 
     async def _send(
@@ -69,14 +71,13 @@ async def written(sends: Sequence[Awaitable[Any]]) -> None:
         raise BusError(f"{len(failed)} of {len(sends)} records were not acknowledged: {failed[0]!r}") from failed[0]
 
 
-def _headers(record: Any, error: GradcubeError, stage: str) -> list[tuple[str, bytes]]:
-    """The record's own headers and Kafka Connect's names for what went wrong with it."""
-    told = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "exception.class.name": type(error).__name__,
-        "exception.message": str(error),
-        "stage": stage,
-    }
-    return [*record.headers, *((f"__connect.errors.{name}", str(value).encode()) for name, value in told.items())]
+def _bus_record(record: Any) -> Record:
+    return Record(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_millis=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )

@@ -16,7 +16,7 @@ from gradcube_metrics.descriptions import Descriptions
 from gradcube_metrics.fast_fetch import FetchBatch
 from gradcube_metrics.merge import Hold, JobMerge, PartitionMerge
 from gradcube_metrics.output import Output, written
-from gradcube_metrics.partials import decode_partial
+from gradcube_metrics.partials import STEPS, decode_partial
 from gradcube_metrics.read_back import recover
 from gradcube_metrics.settings import MetricsSettings
 
@@ -44,7 +44,7 @@ class ReduceStage:
         self._counters.records_bad += len(reduced.bad)
         self._counters.partials_written += len(reduced.partials)
         for partial in reduced.partials:
-            self._counters.read_of_job(partial.job, len(partial.rows))
+            self._counters.read_of_job(partial.job, len(partial.rows), steps=batch.topic == STEPS)
         await self._slots.acquire()
         for done in [task for task in self._tasks if task.done()]:
             self._tasks.remove(done)
@@ -126,7 +126,10 @@ class MergeStage:
                     if not owned.given_up:
                         await self._close(owned.merge, partition)
         merges = [owned.merge for owned in self._owned.values() if owned.merge is not None]
-        self._gauges.open_windows = sum(job.open_windows for merge in merges for job in merge.jobs.values())
+        jobs = [job for merge in merges for job in merge.jobs.values()]
+        self._gauges.open_windows = sum(job.open_windows for job in jobs)
+        for job in jobs:
+            self._counters.of_job(job.job)["open_windows"] = job.open_windows
 
     async def _recover(self, partition: int) -> PartitionMerge:
         recovered, replay_until = await recover(self._kafka, partition, self._settings.lookback_seconds)

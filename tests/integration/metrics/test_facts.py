@@ -72,7 +72,7 @@ def test_bad_records_are_set_aside_as_sent_and_the_rest_counts(kafka: KafkaSetti
         headers = dict(letter.headers)
         assert headers["__connect.errors.topic"] == b"gradcube.steps"
         assert headers["__connect.errors.stage"] == b"decode"
-        assert headers["__connect.errors.exception.class.name"] in (b"SchemaError", b"UnknownSchemaId")
+        assert headers["__connect.errors.exception.class.name"].endswith((b".SchemaError", b".UnknownSchemaId"))
 
 
 def allow_large_records(kafka: KafkaSettings) -> None:

@@ -89,9 +89,9 @@ def test_nothing_is_lost_when_the_broker_is_killed_and_restarted(
 ) -> None:
     fleet, steps = Fleet(f"broker-{uuid.uuid4().hex[:8]}"), 120
     expected = expected_facts(fleet.job, all_records(fleet, steps))
-    with worker(kafka, tmp_path, IDLE_SECONDS="8") as service:
+    with worker(kafka, tmp_path, IDLE_SECONDS="15") as service:
         feed_slowly(kafka, fleet, 60, 0.01).join()
-        wait_until(lambda: facts_of(kafka, fleet.job), 60, "facts")
+        wait_until(lambda: service.get("/status")[1]["partials_read"], 60, "partials")
         broker.kill()
         broker.start()
         with producer(kafka) as client:
