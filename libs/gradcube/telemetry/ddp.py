@@ -6,20 +6,18 @@ the moment `ready`, and the only place where a rank's own gradient can be measur
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+from torch import distributed
+from torch._C._distributed_c10d import GradBucket  # DDP insists on this very class as annotation
 from torch.nn.parallel import DistributedDataParallel
 
 from gradcube.telemetry.phases import MAX_BUCKETS, StepClock
 from gradcube.telemetry.statistics import Measurement
 from gradcube.telemetry.switch import Switch
-
-if TYPE_CHECKING:
-    from torch._C._distributed_c10d import GradBucket  # torch.distributed has it where it was built with it
 
 TensorFuture = torch.futures.Future[torch.Tensor]
 
@@ -55,7 +53,7 @@ class ReducedGradients:
         measured, self._measured = self._measured, Measurement()
         return measured if measured.buckets else None
 
-    def _hook(self, clock: StepClock, switch: Switch) -> Callable[[Any, "GradBucket"], TensorFuture]:
+    def _hook(self, clock: StepClock, switch: Switch) -> Callable[[Any, GradBucket], TensorFuture]:
         ready = switch.guard("gradient hook", lambda bucket: self._ready(bucket, clock))
 
         def note(moments: list[float], index: int) -> None:
@@ -63,10 +61,10 @@ class ReducedGradients:
 
         noted = switch.guard("gradient hook", note)
 
-        def reduce_and_note(group: Any, bucket: "GradBucket") -> TensorFuture:
+        def reduce_and_note(group: Any, bucket: GradBucket) -> TensorFuture:
             ready(bucket)
             index = bucket.index()
-            future = default_hooks.allreduce_hook(group, bucket)
+            future = self._reduce(group, bucket.buffer())
             noted(clock.sent, index)
 
             def received(done: TensorFuture) -> torch.Tensor:
@@ -77,7 +75,15 @@ class ReducedGradients:
 
         return reduce_and_note
 
-    def _ready(self, bucket: "GradBucket", clock: StepClock) -> None:
+    def _reduce(self, group: distributed.ProcessGroup, buffer: torch.Tensor) -> TensorFuture:
+        # As the reducer does it without a hook, to the last bit: it multiplies by the inverse on the way into the bucket.
+        # (PyTorch's own allreduce_hook divides. So does the reducer, but for gradients that lay in the bucket before:
+        # gradient_as_bucket_view with accumulation, where a world that is no power of two may differ in the last bit.)
+        buffer.mul_(1 / group.size())
+        work = distributed.all_reduce(buffer, group=group, async_op=True)
+        return work.get_future().then(lambda done: done.value()[0])
+
+    def _ready(self, bucket: GradBucket, clock: StepClock) -> None:
         place = min(bucket.index(), MAX_BUCKETS - 1)
         clock.ready[place] = clock.clock()
         buffer = bucket.buffer()

@@ -37,6 +37,20 @@ class LocalGradients:
             for parameter in parameters
         ]
 
+    def watch_last(self, clock: StepClock, switch: Switch) -> list[Any]:
+        """A hook on the parameter that is registered first, whose gradient is as a rule backward's last; its handle.
+
+        It sees backward passes in which DDP does not reduce (`no_sync`).
+        """
+
+        def note(_: torch.Tensor) -> None:
+            clock.accumulated = clock.clock()
+
+        return [
+            bucket[0].register_post_accumulate_grad_hook(switch.guard("gradient hook", note))  # type: ignore[no-untyped-call]
+            for bucket in self._buckets[-1:]
+        ]
+
     def measure(self) -> Measurement | None:
         """Statistics of what is in `.grad` now; None when there is no gradient."""
         measured = Measurement()

@@ -4,7 +4,7 @@ In: the model's and the optimizer's own hook points. Out: moments in a StepClock
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import structlog
@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.parallel import DistributedDataParallel
 
-from gradcube.telemetry.ddp import ReducedGradients
 from gradcube.telemetry.gradients import LocalGradients
 from gradcube.telemetry.phases import StepClock
 from gradcube.telemetry.statistics import Measurement
 from gradcube.telemetry.switch import Switch
+
+if TYPE_CHECKING:
+    from gradcube.telemetry.ddp import ReducedGradients
 
 logger = structlog.get_logger(__name__)
 
@@ -37,7 +39,9 @@ class Hooks:
         self._switch = switch
         self._due = due
         self._measured: Measurement | None = None
-        self._reduced = ReducedGradients(model, due) if isinstance(model, DistributedDataParallel) else None
+        self._reduced: ReducedGradients | None = None
+        if isinstance(model, DistributedDataParallel):
+            self._reduced = _reduced(model, due)
         self._local = LocalGradients(model, bucket_bytes)
         self._handles: list[Any] = []
         buckets = self._local.num_buckets if self._reduced is None else self._reduced.num_buckets
@@ -48,6 +52,7 @@ class Hooks:
             # At the first call: a hook that the training itself registers after this has precedence.
             self._first_call = model.register_forward_pre_hook(switch.guard("DDP hook", self._watch_reducer))
             self._handles.append(self._first_call)
+            self._handles += self._local.watch_last(self.clock, switch)
         self._watch_phases(model, optimizer)
 
     def before_update(self) -> None:
@@ -97,3 +102,9 @@ class Hooks:
                 reason="DDP has another communication hook; ready times come from the parameters",
             )
             self._handles += self._local.watch(self.clock, self._switch)
+
+
+def _reduced(model: DistributedDataParallel, due: Callable[[], bool]) -> "ReducedGradients":
+    from gradcube.telemetry.ddp import ReducedGradients  # not every torch is built with torch.distributed
+
+    return ReducedGradients(model, due)

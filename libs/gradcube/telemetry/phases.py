@@ -17,7 +17,7 @@ class StepClock:
     """One step after the other on one rank. `clock` is injected by tests.
 
     `ready`, `sent` and `received` hold one moment per bucket, 0.0 where nothing happened yet; gradient hooks write
-    straight into them, so their lists are never replaced.
+    straight into them, so their lists are never replaced. `accumulated` is the moment of a gradient that no bucket saw.
     """
 
     def __init__(self, num_buckets: int = 0, clock: Callable[[], float] = perf_counter) -> None:
@@ -32,6 +32,7 @@ class StepClock:
     def restart(self, now: float) -> None:
         """A step begins at `now`."""
         self.started = now
+        self.accumulated = 0.0
         self.explicit.clear()
         self.ready[:] = self._zeros
         self.sent[:] = self._zeros
@@ -73,7 +74,7 @@ class StepClock:
 
     def last_ready(self) -> float:
         """The moment of the rank's own last gradient; 0.0 when there was none."""
-        return max(self.ready, default=0.0)
+        return max(self.accumulated, max(self.ready, default=0.0))
 
     def finish(self, now: float) -> list[float]:
         """Seconds of the step and of PHASES, in the order of the schema; NaN where nothing was seen."""
