@@ -76,7 +76,7 @@ class ReducedGradients:
         return reduce_and_note
 
     def _reduce(self, group: distributed.ProcessGroup, buffer: torch.Tensor) -> TensorFuture:
-        # As the reducer does it without a hook, to the last bit: it multiplies by the inverse on the way into the bucket.
+        # As the reducer does without a hook, to the last bit: it multiplies by the inverse on the way into the bucket.
         # (PyTorch's own allreduce_hook divides. So does the reducer, but for gradients that lay in the bucket before:
         # gradient_as_bucket_view with accumulation, where a world that is no power of two may differ in the last bit.)
         buffer.mul_(1 / group.size())
