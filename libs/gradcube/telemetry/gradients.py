@@ -11,6 +11,7 @@ from gradcube.telemetry.buckets import plan_buckets
 from gradcube.telemetry.phases import StepClock
 from gradcube.telemetry.statistics import Measurement, pieces
 from gradcube.telemetry.switch import Switch
+from gradcube.telemetry.turns import Turn
 
 
 class LocalGradients:
@@ -51,13 +52,14 @@ class LocalGradients:
             for bucket in self._buckets[-1:]
         ]
 
-    def measure(self) -> Measurement | None:
-        """Statistics of what is in `.grad` now; None when there is no gradient."""
-        measured = Measurement()
+    def measure(self, turn: Turn) -> Measurement | None:
+        """Statistics of what is in `.grad` now; None when nothing is due or there is no gradient."""
+        measured = Measurement(whole=turn.norms)
         with torch.no_grad():
             for bucket, parameters in enumerate(self._buckets):
-                for piece in pieces(parameter.grad for parameter in parameters):
-                    measured.add(bucket, piece)
+                if turn.norms or turn.has(bucket):
+                    for piece in pieces(parameter.grad for parameter in parameters):
+                        measured.add(bucket, piece, norm_alone=not turn.has(bucket))
         return measured if measured.buckets else None
 
 

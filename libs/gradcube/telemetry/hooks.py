@@ -16,6 +16,7 @@ from gradcube.telemetry.gradients import LocalGradients
 from gradcube.telemetry.phases import StepClock
 from gradcube.telemetry.statistics import Measurement
 from gradcube.telemetry.switch import Switch
+from gradcube.telemetry.turns import Turn
 
 if TYPE_CHECKING:
     from gradcube.telemetry.ddp import ReducedGradients
@@ -24,7 +25,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Hooks:
-    """Attached from construction to `close`. `due` says whether this step's gradients are to be measured."""
+    """Attached from construction to `close`. `turn` says what of this step's gradients is to be measured."""
 
     def __init__(
         self,
@@ -32,16 +33,16 @@ class Hooks:
         optimizer: torch.optim.Optimizer | None,
         *,
         switch: Switch,
-        due: Callable[[], bool],
+        turn: Callable[[], Turn],
         bucket_bytes: int,
         clock: Callable[[], float],
     ) -> None:
         self._switch = switch
-        self._due = due
+        self._turn = turn
         self._measured: Measurement | None = None
         self._reduced: ReducedGradients | None = None
         if isinstance(model, DistributedDataParallel):
-            self._reduced = _reduced(model, due)
+            self._reduced = _reduced(model, lambda: turn().norms)
         self._local = LocalGradients(model, bucket_bytes)
         self._handles: list[Any] = []
         buckets = self._local.num_buckets if self._reduced is None else self._reduced.num_buckets
@@ -57,8 +58,8 @@ class Hooks:
 
     def before_update(self) -> None:
         """The gradient is complete: measure it now if that is due, for it will soon be something else."""
-        if self._measured is None and self._due():
-            self._measured = self._local.measure() if self._reduced is None else self._reduced.measure()
+        if self._measured is None:
+            self._measured = self._local.measure(self._turn()) if self._reduced is None else self._reduced.measure()
 
     def take(self) -> tuple[Measurement | None, NDArray[np.float32]]:
         """What was measured in this step, and the sizes of the buckets that it has, in bytes (buckets,)."""

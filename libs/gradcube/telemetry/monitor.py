@@ -21,6 +21,7 @@ from gradcube.telemetry.phases import PHASES, Phase, StepClock
 from gradcube.telemetry.reading import read_buckets, read_gradients, read_values
 from gradcube.telemetry.records import RecordSender, StepEmitter, StepRecord
 from gradcube.telemetry.switch import Switch
+from gradcube.telemetry.turns import Turn
 
 if TYPE_CHECKING:
     import torch
@@ -61,10 +62,11 @@ class Monitor:
     All times are the host's: on an accelerator a phase ends when the host has issued its work. Losses and counts that
     are on an accelerator are copied without waiting, and their record goes out a step later.
 
-    Gradient statistics (norms, mean, variance, largest magnitude, non-finite elements) are taken every
-    `gradient_statistics_every` steps, in the step after a non-finite value, and in a step with a non-finite loss if its
-    gradient is still there; they are NaN in the others, and `nonfinite` then counts the loss alone. Ready times are
-    taken every step.
+    The norm of the gradient, and of each bucket, is taken every `gradient_statistics_every` steps; mean, variance and
+    largest magnitude of a bucket as often, but in a step that the bucket shares with few others, so that no step pays
+    for all (under DDP and on accelerators they come with the norm). Everything is taken in the step after a non-finite
+    value, and in a step with a non-finite loss if its gradient is still there. What was not taken is NaN, and
+    `nonfinite` counts what was looked at. Ready times are taken every step.
 
     job, rank, attempt and node come from the environment where they are not given (GRADCUBE_JOB, _RANK, _ATTEMPT,
     _NODE; then RANK, TORCHELASTIC_RESTART_COUNT and others). Raises ConfigError, and nothing after construction. With
@@ -183,12 +185,12 @@ class Monitor:
             from gradcube.telemetry.hooks import Hooks  # the only way to torch, and only with a model
 
             self._hooks = Hooks(
-                model, optimizer, switch=self._switch, due=self._due, bucket_bytes=bucket_bytes, clock=clock
+                model, optimizer, switch=self._switch, turn=self._turn, bucket_bytes=bucket_bytes, clock=clock
             )
             self._clock = self._hooks.clock
 
-    def _due(self) -> bool:
-        return self._suspicious or self._steps % self._every == 0
+    def _turn(self) -> Turn:
+        return Turn(self._steps, self._every, everything=self._suspicious)
 
     def _before(self, name: str) -> Callable[[], None]:
         if name == "sync_wait" and self._hooks is not None:

@@ -1,12 +1,13 @@
-"""Norm, mean, variance, largest magnitude and non-finite count of gradients, in three passes over memory.
+"""Norm, mean, variance, largest magnitude and non-finite count of gradients, in at most three passes over memory.
 
-In: gradient tensors, as they lie. Out: rows (sum of squares, sum, min, max, non-finite) that `summarise` turns into the
-bucket fields of a record. On an accelerator the rows stay there until a copy to the host is through.
+In: gradient tensors, as they lie. Out: rows (sum of squares, sum, min, max, non-finite; NaN where the sum of squares alone
+was wanted) for `summarise`, which makes a record's bucket fields of them. On an accelerator they stay there until a copy
+to the host is through.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 import torch
@@ -21,14 +22,17 @@ class Measurement:
     """What was measured in a step: parallel lists, one entry a piece of a bucket.
 
     `values` has five floats a piece; `on_device` has the same as tensors for gradients that are not on the CPU.
+    `whole` says whether every gradient of the step is in here.
     """
+
+    whole: bool = True
 
     buckets: list[int] = field(default_factory=list)
     elements: list[int] = field(default_factory=list)
     values: list[Sequence[float]] = field(default_factory=list)
     on_device: list[torch.Tensor] = field(default_factory=list)
 
-    def add(self, bucket: int, gradient: torch.Tensor) -> None:
+    def add(self, bucket: int, gradient: torch.Tensor, *, norm_alone: bool = False) -> None:
         """Measures one gradient. It is read at once: what happens to it later does not matter."""
         flat = _flat(gradient.detach())
         if flat.numel() == 0:
@@ -36,7 +40,7 @@ class Measurement:
         self.buckets.append(bucket)
         self.elements.append(flat.numel())
         if flat.is_cpu:
-            self.values.append(_measure_on_host(flat))
+            self.values.append(_measure_on_host(flat, norm_alone))
         else:
             self.on_device.append(_measure_on_device(flat))
 
@@ -59,7 +63,8 @@ def pieces(gradients: Iterable[torch.Tensor | None]) -> list[torch.Tensor]:
 
 
 def summarise(measured: Measurement, rows: Iterable[Sequence[float]], table: NDArray[np.float32]) -> tuple[float, int]:
-    """Fills the four gradient rows of `table` (8, buckets); returns the norm over everything and the non-finite count.
+    """Fills the four gradient rows of `table` (8, buckets); returns the norm over everything (NaN for a part) and
+    the non-finite count.
 
     `rows` are the measurement's five floats a piece, on the host. A variance is that of the population.
     """
@@ -77,11 +82,14 @@ def summarise(measured: Measurement, rows: Iterable[Sequence[float]], table: NDA
         mean = total / count
         table[NORM:, bucket] = (sqrt(squares), mean, _at_least_zero(squares / count - mean * mean), absmax)
     nonfinite_count = int(sum(into[4] for into in totals.values()))
-    return (sqrt(sum(into[1] for into in totals.values())) if totals else float("nan")), nonfinite_count
+    norm = sqrt(sum(into[1] for into in totals.values())) if totals and measured.whole else nan
+    return norm, nonfinite_count
 
 
-def _measure_on_host(flat: torch.Tensor) -> tuple[float, float, float, float, float]:
+def _measure_on_host(flat: torch.Tensor, norm_alone: bool) -> tuple[float, float, float, float, float]:
     squares = torch.dot(flat, flat).item()
+    if norm_alone and isfinite(squares):
+        return squares, nan, nan, nan, 0.0
     low, high = torch.aminmax(flat)
     if isfinite(squares):
         return squares, flat.sum().item(), low.item(), high.item(), 0.0

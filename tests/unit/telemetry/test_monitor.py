@@ -5,9 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gradcube
 from gradcube.events import decode
+from gradcube.telemetry.turns import Turn
 
 
 class RecordingEmitter:
@@ -54,7 +57,7 @@ def train(model, optimizer, monitor, steps=1, scale=1.0, **values):
 
 
 def test_step_is_one_record_with_its_phases_and_gradient():
-    model, optimizer, monitor, emitter = build(bucket_bytes=1)
+    model, optimizer, monitor, emitter = build(bucket_bytes=1, gradient_statistics_every=1)
     train(model, optimizer, monitor, correct=torch.tensor(3), predicted=5)
     [record] = emitter.records
     gradient = torch.cat([p.grad.reshape(-1) for p in model.parameters()])
@@ -80,6 +83,24 @@ def test_statistics_are_nan_in_steps_that_are_not_due():
     measured = [not math.isnan(record["grad_norm"]) for record in emitter.records]
     assert measured == [True, False, False, True]
     assert [record["seq"] for record in emitter.records] == [0, 1, 2, 3]
+
+
+def test_each_bucket_is_described_once_a_cycle_and_never_all_in_one_step():
+    model, optimizer, monitor, emitter = build(bucket_bytes=1, gradient_statistics_every=5)
+    train(model, optimizer, monitor, steps=10)
+    described = [[not math.isnan(x) for x in record["bucket_grad_absmax"]] for record in emitter.records]
+    assert [sum(step) for step in described] == [0, 1, 1, 1, 1] * 2
+    assert [sum(bucket) for bucket in zip(*described, strict=True)] == [2] * 4
+    norms = [[not math.isnan(x) for x in record["bucket_grad_norm"]] for record in emitter.records]
+    assert [sum(step) for step in norms] == [4, 1, 1, 1, 1] * 2
+    assert [i for i, record in enumerate(emitter.records) if not math.isnan(record["grad_norm"])] == [0, 5]
+
+
+@given(step=st.integers(0, 1000), every=st.integers(1, 70), bucket=st.integers(0, 63))
+def test_every_bucket_has_one_turn_in_a_cycle(step, every, bucket):
+    turns = [Turn(at, every) for at in range(step, step + every)]
+    assert sum(turn.has(bucket) for turn in turns) == sum(turn.norms for turn in turns) == 1
+    assert Turn(step, every, everything=True).has(bucket)
 
 
 @pytest.mark.parametrize("scale", [math.nan, math.inf])
