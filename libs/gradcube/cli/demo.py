@@ -73,7 +73,7 @@ def _story(services: LocalState, run: LocalRun, settings: DemoSettings) -> dict[
         scene.wait_for_step(settings.steps)
         run.wait()
         scene.show("closing the last windows")
-        counts = settle(services, run)
+        counts = settle(services, run, JOB)
         findings = watch.finish()
     output.out.print(
         f"{counts.steps_trained} steps trained by {settings.workers} workers; "

@@ -41,7 +41,7 @@ def demo(
     seed: int = typer.Option(0, help="of weights, batches and the slow rank"),
     slow: bool = typer.Option(True, "--slow/--no-slow", help="--no-slow slows nobody; then no finding may be raised"),
     slow_rank: int | None = typer.Option(None, help="worker to slow; default: drawn by seed"),
-    slow_factor: float = typer.Option(1.6, help="it runs 1/FACTOR of the time"),
+    slow_factor: float = typer.Option(1.6, help="it runs 1/FACTOR of its fair share of the time"),
     data: Path | None = typer.Option(None, help="folder of text files; default: the standard library's sources"),
     keep: bool = typer.Option(False, "--keep", help="leave everything running at the end"),
     json_file: Path | None = typer.Option(None, "--json", help="also write the report to this file"),

@@ -28,27 +28,23 @@ class Counts:
     final_loss: float
 
 
-def settle(services: LocalState, run: LocalRun) -> Counts:
+def settle(services: LocalState, run: LocalRun, job: str) -> Counts:
     """Waits until every sent record is read, every window is closed and every fact is in the cube."""
     summaries = run.summaries()
     sent = sum(summary["records"]["acknowledged"] for summary in summaries)
+    kylin = open_kylin(services.kylin_url())
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        metrics = _status(services.metrics)
-        cube = _status(f"http://{services.gateway}")
-        done = (
-            metrics["records_read"] >= sent
-            and metrics["open_windows"] == 0
-            and cube["rows"] >= metrics["facts_written"]
-        )
-        if done or time.monotonic() > deadline:
+        metrics = _of_job(services.metrics, job)
+        done = metrics["steps_read"] >= sent and metrics["open_windows"] == 0
+        if (done and _rows(kylin, job) >= metrics["facts_written"]) or time.monotonic() > deadline:
             break
         time.sleep(0.3)
     return Counts(
         steps_trained=sum(summary["steps"] for summary in summaries),
         records_sent=sent,
         records_dropped=sum(summary["records"]["dropped"] for summary in summaries),
-        records_read=metrics["records_read"],
+        records_read=metrics["steps_read"],
         facts_written=metrics["facts_written"],
         first_loss=sum(summary["first_loss"] for summary in summaries) / len(summaries),
         final_loss=sum(summary["final_loss"] for summary in summaries) / len(summaries),
@@ -57,13 +53,10 @@ def settle(services: LocalState, run: LocalRun) -> Counts:
 
 def reconcile(counts: Counts, url: str, job: str) -> dict[str, int]:
     """Compares the books with the cube, prints them, and raises CheckFailed naming every difference."""
-    rows = int(_one(url, "select count(*) from FACTS"))
-    in_facts = round(
-        _one(
-            url,
-            f"select sum(METRIC_SUM) from FACTS where JOB = '{job}' and SUBJECT_KIND = 'rank' and METRIC = 'records'",
-        )
-    )
+    kylin = open_kylin(url)
+    rows = _rows(kylin, job)
+    of_ranks = f"JOB = '{job}' and SUBJECT_KIND = 'rank' and METRIC = 'records'"
+    in_facts = round(_one(kylin, f"select sum(METRIC_SUM) from FACTS where {of_ranks}"))
     books = {
         "steps trained": counts.steps_trained,
         "records sent + dropped": counts.records_sent + counts.records_dropped,
@@ -87,11 +80,16 @@ def reconcile(counts: Counts, url: str, job: str) -> dict[str, int]:
     }
 
 
-def _status(address: str) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.get(f"{address}/status", timeout=5).raise_for_status().json()
-    return answer
+def _of_job(metrics: str, job: str) -> dict[str, int]:
+    answer = httpx.get(f"{metrics}/status", timeout=5).raise_for_status().json()
+    unheard = {"steps_read": 0, "facts_written": 0, "open_windows": 1}
+    return {**unheard, **answer["jobs"].get(job, {})}
 
 
-def _one(url: str, sql: str) -> float:
-    value = query(open_kylin(url), sql).rows[0][0]
+def _rows(kylin: Any, job: str) -> int:
+    return int(_one(kylin, f"select count(*) from FACTS where JOB = '{job}'"))
+
+
+def _one(kylin: Any, sql: str) -> float:
+    value = query(kylin, sql).rows[0][0]
     return 0.0 if value is None else float(value)

@@ -1,5 +1,6 @@
 """The demo's scene: a worker is slowed after the warm-up, named, released, and the episode's end is reported."""
 
+import os
 import random
 import time
 from dataclasses import dataclass
@@ -47,6 +48,14 @@ class DemoSettings:
             return self.slow_rank
         return random.Random(self.seed).randrange(self.workers)
 
+    def slow_share(self) -> float:
+        """Of the time that the slowed worker is let run: its fair share of the processors, less the slow factor.
+
+        With more workers than processors a worker runs only part of the time anyway; a share of 1 / factor
+        would then take nothing from it.
+        """
+        return min(1.0, len(os.sched_getaffinity(0)) / self.workers) / self.slow_factor
+
     def check(self) -> None:
         """Raises ConfigError for what cannot work."""
         if self.slow and self.workers < 3:
@@ -84,7 +93,7 @@ class Scene:
         culprit = self._settings.culprit()
         self.wait_for_step(WARM_UP_STEPS)
         pid = self._run.trainer(culprit).pid
-        with Slowdown(pid, self._settings.slow_factor, self._log):
+        with Slowdown(pid, self._settings.slow_share(), self._log):
             opened = self._name(culprit, pid)
             self.wait_for_step(min(opened["detected_step"] + HOLD_STEPS, self._settings.steps))
         self._say(f"step {self._run.steps_done()}: rank {culprit} runs freely again")
@@ -108,8 +117,8 @@ class Scene:
 
     def _name(self, culprit: int, pid: int) -> dict[str, Any]:
         since, step = time.monotonic(), self._step()
-        share = f"1/{self._settings.slow_factor:g}"
-        self._say(f"step {step}: rank {culprit} (pid {pid}) is slowed: it is let run {share} of the time")
+        share = f"{self._settings.slow_share():.0%}"
+        self._say(f"step {step}: rank {culprit} (pid {pid}) is slowed from outside: it is let run {share} of the time")
         opened = self._watch.wait_for("OPENED", lambda: self._step() < self._settings.steps - HOLD_STEPS)
         if opened is None:
             raise CheckFailed(f"rank {culprit} was slowed at step {step}, and no finding came by step {self._step()}")

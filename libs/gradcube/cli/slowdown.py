@@ -11,11 +11,11 @@ from gradcube.cli import processes
 
 
 class Slowdown:
-    """`with Slowdown(pid, 1.6, log): ...`; afterwards the worker runs freely, whatever happened."""
+    """`with Slowdown(pid, 0.31, log): ...`; afterwards the worker runs freely, whatever happened."""
 
-    def __init__(self, pid: int, factor: float, log: Path) -> None:
+    def __init__(self, pid: int, share: float, log: Path) -> None:
         self._pid = pid
-        self._command = [sys.executable, "-m", "gradcube.cli.throttle", str(pid), str(factor)]
+        self._command = [sys.executable, "-m", "gradcube.cli.throttle", str(pid), str(share)]
         self._log = log
 
     def __enter__(self) -> Self:

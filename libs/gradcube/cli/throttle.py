@@ -1,7 +1,7 @@
-"""`python -m gradcube.cli.throttle PID FACTOR`: makes another process slower from outside, until TERM.
+"""`python -m gradcube.cli.throttle PID SHARE`: lets another process run only SHARE of the time, until TERM.
 
-The process is stopped and continued in short turns, so that it runs 1/FACTOR of the time, as under a noisy neighbour
-or a CPU limit. It knows nothing of it. Whatever happens, the last thing it gets is SIGCONT.
+The process is stopped and continued in short turns, as under a noisy neighbour or a CPU limit. It knows nothing of it.
+Whatever happens, the last thing it gets is SIGCONT.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ from types import FrameType
 PERIOD_SECONDS = 0.04
 
 
-def throttle(pid: int, factor: float) -> None:
+def throttle(pid: int, share: float) -> None:
     """Duty-cycles `pid` until it ends or we are told to stop."""
-    running_seconds = PERIOD_SECONDS / factor
+    running_seconds = PERIOD_SECONDS * share
     try:
         while True:
             os.kill(pid, signal.SIGSTOP)
@@ -35,7 +35,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Reads PID and FACTOR from the command line."""
+    """Reads PID and SHARE (above 0, below 1) from the command line."""
     if len(sys.argv) != 3:
         print(__doc__, file=sys.stderr)  # noqa: T201 - usage of a command
         return 64
