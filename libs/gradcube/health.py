@@ -43,7 +43,8 @@ class HealthServer:
         try:
             self._server = ThreadingHTTPServer((host, port), _handler(routes))
         except OSError as error:
-            raise ConfigError(f"health port {host}:{port} cannot be opened: {error.strerror}; set another port") from error
+            reason = f"health port {host}:{port} cannot be opened: {error.strerror}; set another port"
+            raise ConfigError(reason) from error
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, name="health", daemon=True)
 
