@@ -1,8 +1,8 @@
 """Norm, mean, variance, largest magnitude and non-finite count of gradients, in at most three passes over memory.
 
-In: gradient tensors, as they lie. Out: rows (sum of squares, sum, min, max, non-finite; NaN where the sum of squares alone
-was wanted) for `summarise`, which makes a record's bucket fields of them. On an accelerator they stay there until a copy
-to the host is through.
+In: gradient tensors, as they lie. Out: rows (sum of squares, sum, min, max, non-finite; NaN where the sum of squares
+alone was wanted) for `summarise`, which makes a record's bucket fields of them. On an accelerator they stay there until
+a copy to the host is through.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,45 @@
+"""The agent as a process, against a real broker."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import httpx
+from tests.waiting import wait_until
+
+from gradcube.bus.consumer import BatchConsumer
+from gradcube.bus.ports import free_port
+from gradcube.events import decode
+
+
+def test_agent_samples_into_kafka_and_ends_cleanly_on_sigterm(kafka):
+    port = free_port()
+    environment = os.environ | {
+        "GRADCUBE_KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "GRADCUBE_AGENT_NODE": "node-a",
+        "GRADCUBE_AGENT_PORT": str(port),
+        "GRADCUBE_AGENT_INTERVAL_SECONDS": "0.2",
+    }
+    agent = subprocess.Popen([sys.executable, "-m", "gradcube_agent"], env=environment)
+    try:
+        with BatchConsumer(kafka, ["gradcube.resources"]) as consumer:
+            samples = [
+                decode(record.value)[1]
+                for record in wait_until(lambda: consumer.poll(1.0), 60, "samples")
+                if record.key == b"node-a/host"
+            ]
+        status = wait_until(lambda: acknowledged(port), 30, "acknowledged samples")
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        ended = agent.wait(timeout=30)
+    assert ended == 0
+    assert samples[0]["memory_used_bytes"] > 0
+    assert samples[0]["cpu_utilization_ratio"] is None
+    assert status["samples"] >= status["acknowledged"] > 0
+    assert (status["dropped"], status["ranks"]) == (0, [])
+
+
+def acknowledged(port: int) -> dict | None:
+    status = httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False).json()
+    return status if status["acknowledged"] else None
