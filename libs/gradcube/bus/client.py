@@ -40,7 +40,7 @@ def kafka_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def _sasl_options(settings: KafkaSettings) -> dict[str, str]:
+def _sasl_options(settings: KafkaSettings) -> dict[str, Any]:
     for name in ("sasl_mechanism", "sasl_username", "sasl_password_file"):
         if getattr(settings, name) is None:
             variable = f"GRADCUBE_KAFKA_{name.upper()}"

@@ -1,28 +1,26 @@
-"""The one consumer loop: batches of raw records out of Kafka, by group or from explicit offsets."""
+"""Reads topics in batches of raw records, by group or from given offsets; decoding is the caller's."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-import kafka.errors
-import structlog
-from kafka import KafkaConsumer, TopicPartition
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from gradcube.bus.client import bus_errors, kafka_options, quiet_client_log
-from gradcube.errors import BrokerUnavailable, TopicMismatch
+from gradcube.bus.client import UNREACHABLE, bus_errors, kafka_options, quiet_client_log
+from gradcube.errors import TopicMismatch
 from gradcube.settings import KafkaSettings
 
-log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
-CONNECT_SECONDS = 20
-MAX_FETCH_BYTES = 16 * 2**20
+ANSWER_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as the broker gave it."""
+    """One record as it lies in Kafka. `timestamp_millis` is the broker's or the sender's, as the topic says."""
 
     topic: str
     partition: int
@@ -34,11 +32,12 @@ class Record:
 
 
 class BatchConsumer:
-    """`with BatchConsumer(kafka, ["gradcube.facts"], start={("gradcube.facts", 0): 17}) as consumer`.
+    """`with BatchConsumer(settings, ["gradcube.facts"], group="cube") as consumer: consumer.poll(1.0)`.
 
-    With `group`, partitions are shared and offsets kept by Kafka (call `commit`). Without, all partitions are read:
-    from `start` where it says so, else from the beginning or from now. Raises BrokerUnavailable when no broker
-    answers at the start, TopicMismatch for a topic that is not there. A broker that goes away later is waited for.
+    With `group`, partitions are shared with the group's other members and `commit` stores how far `poll` has come.
+    Without, every partition of the topics is read, from `start[topic, partition]` where given, else from the beginning
+    or the end as `from_beginning` says. A broker that goes away and comes back is ridden out within `poll`.
+    Raises BrokerUnavailable when nobody answers for 15 s, TopicMismatch for a missing topic.
     """
 
     def __init__(
@@ -51,59 +50,54 @@ class BatchConsumer:
         start: Mapping[tuple[str, int], int] | None = None,
         max_records: int = 2000,
     ) -> None:
+        if group is not None and start is not None:
+            raise ValueError(f"group {group!r} keeps its own offsets; give either group or start")
         quiet_client_log()
         self._settings = settings
         self._topics = list(topics)
-        options = {
-            **kafka_options(settings),
-            "group_id": group,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "earliest" if from_beginning else "latest",
-            "max_poll_records": max_records,
-            "fetch_max_bytes": MAX_FETCH_BYTES,
-            "max_partition_fetch_bytes": MAX_FETCH_BYTES,
-            "bootstrap_timeout_ms": 5000,
-        }
-        self._consumer = _connect(settings, options)
-        if group is not None:
-            self._consumer.subscribe(self._topics)
-        else:
-            self._assign(from_beginning, start or {})
+        self._max_records = max_records
+        self._consumer = self._answer(lambda: self._new_consumer(group, from_beginning))
+        try:
+            if group is None:
+                self._assign(start or {})
+            else:
+                self._consumer.subscribe(self._topics)
+        except BaseException:
+            self.close()
+            raise
 
     def poll(self, timeout_seconds: float) -> list[Record]:
-        """What has arrived, in the order of each partition; waits up to `timeout_seconds` for the first record."""
-        try:
-            answer = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
-        except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
-            log.warning("broker does not answer", bootstrap=self._settings.bootstrap, reason=type(error).__name__)
-            return []
-        return [_record(raw) for records in answer.values() for raw in records]
+        """Up to `max_records` records, in offset order per partition; empty when none came in time."""
+        with bus_errors(self._settings):
+            batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=self._max_records)
+        return [_record(message) for batch in batches.values() for message in batch]
 
     def commit(self) -> None:
-        """Commits the position of the last poll. Only with a group."""
-        with bus_errors(self._settings):
-            self._consumer.commit()
+        """Stores the group's position after the last `poll`. Raises BusError when the partitions have moved on."""
+        positions = {
+            TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
+            for (topic, partition), offset in self.positions().items()
+        }
+        if positions:
+            self._answer(lambda: self._consumer.commit(positions))
 
     def positions(self) -> dict[tuple[str, int], int]:
-        """The next offset of each partition."""
-        with bus_errors(self._settings):
-            return {(p.topic, p.partition): self._consumer.position(p) for p in self._consumer.assignment()}
-
-    def beginning_offsets(self) -> dict[tuple[str, int], int]:
-        """The oldest offset that each partition still has."""
-        with bus_errors(self._settings):
-            offsets = self._consumer.beginning_offsets(list(self._consumer.assignment()))
-        return {(p.topic, p.partition): offset for p, offset in offsets.items()}
+        """The offset of the next record of each partition that is ours now and whose position is known."""
+        found = {}
+        for partition in self._consumer.assignment():
+            offset = self._answer(lambda partition=partition: self._consumer.position(partition, timeout_ms=5000))
+            if offset is not None:
+                found[partition.topic, partition.partition] = offset
+        return found
 
     def end_offsets(self) -> dict[tuple[str, int], int]:
-        """One past the last offset of each partition."""
-        with bus_errors(self._settings):
-            offsets = self._consumer.end_offsets(list(self._consumer.assignment()))
-        return {(p.topic, p.partition): offset for p, offset in offsets.items()}
+        """The offset that the next record of each of the topics' partitions will get."""
+        offsets = self._answer(lambda: self._consumer.end_offsets(self._partitions()))
+        return {(partition.topic, partition.partition): offset for partition, offset in offsets.items()}
 
     def close(self) -> None:
-        """Leaves the group and closes the connections."""
-        self._consumer.close()
+        """Leaves the group without committing."""
+        self._consumer.close(autocommit=False, timeout_ms=2000)
 
     def __enter__(self) -> Self:
         return self
@@ -113,40 +107,56 @@ class BatchConsumer:
     ) -> None:
         self.close()
 
-    def _assign(self, from_beginning: bool, start: Mapping[tuple[str, int], int]) -> None:
+    def _new_consumer(self, group: str | None, from_beginning: bool) -> Any:
+        return KafkaConsumer(
+            **kafka_options(self._settings),
+            client_id="gradcube-consumer",
+            group_id=group,
+            auto_offset_reset="earliest" if from_beginning else "latest",
+            enable_auto_commit=False,
+            max_poll_records=self._max_records,
+            bootstrap_timeout_ms=5000,
+            reconnect_backoff_max_ms=1000,
+            allow_auto_create_topics=False,
+        )
+
+    def _assign(self, start: Mapping[tuple[str, int], int]) -> None:
+        partitions = self._partitions()
+        self._consumer.assign(partitions)
+        for partition in partitions:
+            offset = start.get((partition.topic, partition.partition))
+            if offset is not None:
+                self._consumer.seek(partition, offset)
+
+    def _partitions(self) -> list[Any]:
+        found = []
+        for topic in self._topics:
+            numbers = self._answer(lambda topic=topic: self._consumer.partitions_for_topic(topic))
+            if not numbers:
+                raise TopicMismatch(f"topic {topic} is missing; create it with `gradcube topics apply`")
+            found += [TopicPartition(topic, number) for number in sorted(numbers)]
+        return found
+
+    def _answer(self, ask: Callable[[], T]) -> T:
+        """Asks again, with growing pauses, while nobody answers."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(UNREACHABLE),
+            stop=stop_after_delay(ANSWER_SECONDS),
+            wait=wait_exponential_jitter(initial=0.1, max=1.0),
+            reraise=True,
+            sleep=time.sleep,
+        )
         with bus_errors(self._settings):
-            partitions = [TopicPartition(t, p) for t in self._topics for p in self._partitions(t)]
-            self._consumer.assign(partitions)
-            for partition in partitions:
-                offset = start.get((partition.topic, partition.partition))
-                if offset is not None:
-                    self._consumer.seek(partition, offset)
-                elif from_beginning:
-                    self._consumer.seek_to_beginning(partition)
-                else:
-                    self._consumer.seek_to_end(partition)
-                    # Asked now: a record that comes after this call belongs to us.
-                    self._consumer.position(partition)
-
-    def _partitions(self, topic: str) -> list[int]:
-        partitions = self._consumer.partitions_for_topic(topic)
-        if not partitions:
-            self._consumer.close()
-            raise TopicMismatch(f"topic {topic} is missing; create it with `gradcube topics apply`")
-        return sorted(partitions)
+            return retrying(ask)
 
 
-@retry(
-    retry=retry_if_exception_type(BrokerUnavailable),
-    stop=stop_after_delay(CONNECT_SECONDS),
-    wait=wait_exponential(multiplier=0.2, max=3),
-    reraise=True,
-)
-def _connect(settings: KafkaSettings, options: Mapping[str, Any]) -> Any:
-    with bus_errors(settings):
-        return KafkaConsumer(**options)
-
-
-def _record(raw: Any) -> Record:
-    headers = tuple((name, bytes(value or b"")) for name, value in raw.headers or ())
-    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, headers)
+def _record(message: Any) -> Record:
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_millis=message.timestamp,
+        key=message.key,
+        value=message.value,
+        headers=tuple((name, bytes(value or b"")) for name, value in message.headers),
+    )

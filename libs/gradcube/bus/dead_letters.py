@@ -1,155 +1,183 @@
-"""Records that could not be read: kept in dlq.<topic> as their original bytes, with where and why in headers.
+"""Records that could not be read: kept as sent in `dlq.<topic>`, listed, and sent back once the cause is mended.
 
-The headers follow Kafka Connect's names, so that tools that know dead letters know ours.
+Value and key are the original bytes. Headers follow Kafka Connect's convention, `__connect.errors.topic`, `.partition`,
+`.offset`, `.exception.class.name`, `.exception.message`, `.stage` and `.timestamp`, so that its tools read them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
+import kafka.errors
 from kafka import KafkaProducer
 
 from gradcube.bus.client import bus_errors, kafka_options, quiet_client_log
 from gradcube.bus.consumer import BatchConsumer, Record
 from gradcube.bus.topics import load_topics
-from gradcube.errors import DataError
+from gradcube.errors import BusError, DataError
 from gradcube.settings import KafkaSettings
-
-log = structlog.get_logger(__name__)
 
 PREFIX = "dlq."
 HEADER = "__connect.errors."
-REPLAYED = "gradcube.replayed-from"
+REPLAYED = "gradcube.replayed.from"
 MAX_RECORD_BYTES = 16 * 2**20
-FLUSH_SECONDS = 30
+"""As dlq topics allow; a record of 10 MB and its headers fit."""
+MAX_MESSAGE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One record of a dead-letter topic: where it lies, where it came from, what was wrong."""
+    """A dead letter where it lies (`record`), and what its headers say about where it came from."""
 
-    dlq_topic: str
-    dlq_offset: int
+    record: Record
     topic: str
     partition: int
     offset: int
+    exception: str
+    message: str
     stage: str
-    error: str
-    key: bytes | None
-    value: bytes
+    timestamp_millis: int
 
 
-def dead_letter_headers(record: Record, error: BaseException, stage: str) -> list[tuple[str, bytes]]:
-    """Where the record came from, what was wrong with it, and at which stage that was seen."""
-    return [
-        (HEADER + "topic", record.topic.encode()),
-        (HEADER + "partition", str(record.partition).encode()),
-        (HEADER + "offset", str(record.offset).encode()),
-        (HEADER + "exception.class.name", type(error).__name__.encode()),
-        (HEADER + "exception.message", str(error)[:1000].encode()),
-        (HEADER + "stage", stage.encode()),
-    ]
+def dead_letter_headers(record: Record, error: Exception, stage: str) -> list[tuple[str, bytes]]:
+    """The record's own headers and those that say why it was put aside; `stage` names what failed (`decode`)."""
+    reasons = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
+        "exception.message": str(error)[:MAX_MESSAGE_CHARACTERS],
+        "stage": stage,
+        "timestamp": record.timestamp_millis,
+    }
+    own = [header for header in record.headers if not header[0].startswith(HEADER)]
+    return own + [(HEADER + name, str(value).encode()) for name, value in reasons.items()]
 
 
 class DeadLetterWriter:
-    """`writer.write(record, error, "decode")`; `flush` before the source's offset is committed."""
+    """`writer.write(record, error, "decode")`, then `flush` before the input's offset is committed."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._producer: Any = None
-        self._pending: list[Any] = []
+        self._producer = _producer(settings)
+        self._sent: list[Any] = []
 
-    def write(self, record: Record, error: BaseException, stage: str) -> None:
-        """Queues the record's original bytes for dlq.<topic>."""
-        if self._producer is None:
-            self._producer = _producer(self._settings)
-        future = self._producer.send(
-            PREFIX + record.topic,
-            key=record.key,
-            value=record.value,
-            headers=[*record.headers, *dead_letter_headers(record, error, stage)],
-        )
-        self._pending.append(future)
-        log.warning(
-            "dead letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
-        )
-
-    def flush(self) -> None:
-        """Waits until all are acknowledged. Raises BusError when one is not."""
+    def write(self, record: Record, error: Exception, stage: str) -> None:
+        """Hands the record to the client. Raises BusError when its dead-letter topic is missing."""
         with bus_errors(self._settings):
-            for future in self._pending:
-                future.get(timeout=FLUSH_SECONDS)
-        self._pending.clear()
+            headers = dead_letter_headers(record, error, stage)
+            self._sent.append(_send(self._producer, PREFIX + record.topic, record, headers))
+
+    def flush(self, timeout_seconds: float = 30) -> None:
+        """Returns when every record written so far is acknowledged; else raises BusError, and none is forgotten."""
+        with bus_errors(self._settings):
+            self._producer.flush(timeout_seconds)
+            for future in self._sent:
+                future.get(timeout=timeout_seconds)
+            self._sent.clear()
 
     def close(self) -> None:
-        """Flushes and closes."""
-        if self._producer is not None:
+        """Flushes and ends the client."""
+        try:
             self.flush()
-            self._producer.close()
+        finally:
+            _close(self._producer)
 
 
-def list_dead_letters(settings: KafkaSettings, topic: str | None = None) -> list[DeadLetter]:
-    """All dead letters, or those of one source topic, oldest first. Raises DataError for a topic that has none."""
-    names = [name for name in load_topics() if name.startswith(PREFIX)]
-    if topic is not None:
-        wanted = PREFIX + topic.removeprefix(PREFIX)
-        if wanted not in names:
-            raise DataError(f"topic {topic} has no dead letters; those that can: {', '.join(names)}")
-        names = [wanted]
-    return [letter for name in names for letter in _read(settings, name)]
+def list_dead_letters(settings: KafkaSettings, topic: str | None = None) -> Iterator[DeadLetter]:
+    """Dead letters of one source topic (or of all), oldest first per topic; `topic` may carry the prefix or not."""
+    with BatchConsumer(settings, _dead_letter_topics(topic)) as consumer:
+        ends = {place: end for place, end in consumer.end_offsets().items() if end > 0}
+        while any(consumer.positions().get(place, 0) < end for place, end in ends.items()):
+            for record in consumer.poll(1.0):
+                if record.offset < ends.get((record.topic, record.partition), 0):
+                    yield _dead_letter(record)
 
 
-def replay(settings: KafkaSettings, dlq_topic: str, offsets: Sequence[int]) -> int:
-    """Sends dead letters to their source topic again, byte for byte; returns how many.
+def replay(settings: KafkaSettings, dlq_topic: str, offsets: Collection[int] | None = None) -> int:
+    """Sends dead letters back to where they came from, key and value as they were, and returns how many.
 
-    Raises DataError when there is none at one of the offsets; then nothing is sent.
+    `offsets` are those in the dead-letter topic; None means all. Each gets a header `gradcube.replayed.from` with
+    `topic/partition/offset` of the dead letter, which stays where it is. Raises DataError for an offset not there.
     """
-    letters = {letter.dlq_offset: letter for letter in list_dead_letters(settings, dlq_topic)}
-    missing = [offset for offset in offsets if offset not in letters]
-    if missing:
-        raise DataError(f"{dlq_topic} has nothing at offset {missing[0]}; see: gradcube dlq list")
-    producer = _producer(settings)
-    try:
-        for offset in offsets:
-            letter = letters[offset]
-            headers = [(REPLAYED, f"{dlq_topic}/{offset}".encode())]
-            with bus_errors(settings):
-                producer.send(letter.topic, key=letter.key, value=letter.value, headers=headers).get(FLUSH_SECONDS)
-    finally:
-        producer.close()
-    return len(offsets)
+    letters = list(list_dead_letters(settings, dlq_topic))
+    absent = set(offsets or ()) - {letter.record.offset for letter in letters}
+    if absent:
+        raise DataError(f"{dlq_topic} has no offsets {sorted(absent)}; `gradcube dlq list` shows those it has")
+    chosen = [letter for letter in letters if offsets is None or letter.record.offset in offsets]
+    with bus_errors(settings), closing(_producer(settings)) as producer:
+        futures = [_send_back(producer, letter) for letter in chosen]
+        producer.flush(30)
+        for future in futures:
+            future.get(timeout=1)
+    return len(futures)
 
 
-def _read(settings: KafkaSettings, name: str) -> list[DeadLetter]:
-    letters: list[DeadLetter] = []
-    with BatchConsumer(settings, [name]) as consumer:
-        end = sum(consumer.end_offsets().values())
-        while sum(consumer.positions().values()) < end:
-            letters += [_letter(record) for record in consumer.poll(1.0)]
-    return letters
+def _dead_letter_topics(topic: str | None) -> list[str]:
+    if topic is None:
+        return [name for name in load_topics() if name.startswith(PREFIX)]
+    return [topic if topic.startswith(PREFIX) else PREFIX + topic]
 
 
-def _letter(record: Record) -> DeadLetter:
-    headers = {name: value.decode(errors="replace") for name, value in record.headers if name.startswith(HEADER)}
-
-    def header(name: str, default: str) -> str:
-        return headers.get(HEADER + name, default)
-
+def _dead_letter(record: Record) -> DeadLetter:
+    reasons = {
+        name.removeprefix(HEADER): value.decode("utf-8", "replace")
+        for name, value in record.headers
+        if name.startswith(HEADER)
+    }
     return DeadLetter(
-        dlq_topic=record.topic,
-        dlq_offset=record.offset,
-        topic=header("topic", record.topic.removeprefix(PREFIX)),
-        partition=int(header("partition", "-1")),
-        offset=int(header("offset", "-1")),
-        stage=header("stage", ""),
-        error=f"{header('exception.class.name', '')}: {header('exception.message', '')}",
-        key=record.key,
-        value=record.value or b"",
+        record=record,
+        topic=reasons.get("topic", record.topic.removeprefix(PREFIX)),
+        partition=_number(reasons.get("partition")),
+        offset=_number(reasons.get("offset")),
+        exception=reasons.get("exception.class.name", ""),
+        message=reasons.get("exception.message", ""),
+        stage=reasons.get("stage", ""),
+        timestamp_millis=_number(reasons.get("timestamp")),
     )
+
+
+def _number(text: str | None) -> int:
+    """-1 where a foreign writer left the header out or put something else into it."""
+    return int(text) if text and text.isascii() and text.isdigit() else -1
+
+
+def _send_back(producer: Any, letter: DeadLetter) -> Any:
+    record = letter.record
+    own = [header for header in record.headers if not header[0].startswith(HEADER)]
+    source = f"{record.topic}/{record.partition}/{record.offset}".encode()
+    return _send(producer, letter.topic, record, [*own, (REPLAYED, source)])
+
+
+def _send(producer: Any, topic: str, record: Record, headers: list[tuple[str, bytes]]) -> Any:
+    try:
+        # An empty key makes kafka-python accept a record without a value; it is what a tombstone has least.
+        key = record.key if record.key is not None or record.value is not None else b""
+        return producer.send(topic, record.value, key, headers=headers)
+    except kafka.errors.KafkaTimeoutError as error:
+        if not producer.bootstrap_connected() and producer._metadata.brokers():
+            raise BusError(f"topic {topic} is missing; create it with `gradcube topics apply`") from error
+        raise
 
 
 def _producer(settings: KafkaSettings) -> Any:
     quiet_client_log()
     with bus_errors(settings):
-        return KafkaProducer(**kafka_options(settings), max_request_size=MAX_RECORD_BYTES, bootstrap_timeout_ms=5000)
+        return KafkaProducer(
+            **kafka_options(settings),
+            client_id="gradcube-dead-letters",
+            acks="all",
+            linger_ms=5,
+            max_request_size=MAX_RECORD_BYTES,
+            max_block_ms=10_000,
+            bootstrap_timeout_ms=15_000,
+            allow_auto_create_topics=False,
+        )
+
+
+def _close(producer: Any) -> None:
+    try:
+        producer.close(timeout=5)
+    except kafka.errors.KafkaError:
+        producer._sender.force_close()

@@ -1,209 +1,114 @@
-"""The way out of a training process: records are offered without blocking, and sent by a thread of their own.
+"""The way from a training thread to Kafka: offered records are queued, sent by a thread of its own, and counted.
 
-What cannot be kept is counted, never silent: offered = acknowledged + dropped + pending, at any time.
+Offering costs microseconds and never waits. Whatever happens to the broker, the queue stays within its bytes, and what
+does not fit is dropped and counted, so that the next record can say so.
 """
 
 import atexit
 import os
-import threading
 import time
 import weakref
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from threading import Event, Thread
 
-import kafka.errors
 import structlog
-from kafka import KafkaProducer
 
-from gradcube.bus.client import kafka_options, quiet_client_log
+from gradcube.bus.accounts import Accounts, EmitterStats
+from gradcube.bus.sending import Entry, Sending
 from gradcube.settings import KafkaSettings
+
+__all__ = ["Emitter", "EmitterStats"]
 
 log = structlog.get_logger(__name__)
 
-RECORD_OVERHEAD_BYTES = 200
-"""Python objects around one queued record, so that many small ones are bounded too."""
-IN_FLIGHT_BYTES = 4 * 2**20
-"""Most that is handed to kafka-python at once: without a bound of its own, it grows for ever on a frozen broker."""
-DELIVERY_TIMEOUT_SECONDS = 900
-"""A frozen or absent broker may come back; until then the queue's bound is what limits us."""
-POLL_SECONDS = 0.02
-RETRY_SECONDS = (0.2, 5.0)
-EXIT_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class EmitterStats:
-    """Records: `offered == acknowledged + dropped + pending`. Bytes of the pending ones, with their overhead."""
-
-    offered: int
-    acknowledged: int
-    dropped: int
-    pending: int
-    pending_bytes: int
-    connected: bool
+# The sender looks at the queue this often instead of being woken: a wake-up per offer would make the training
+# thread compete for the interpreter just when it has work to do. It is also what a batch waits for company.
+HANDOVER_SECONDS = 0.025
+# What one queued record costs beside its key and value: the tuple, the deque's slot, the bytes objects' headers.
+OVERHEAD_BYTES = 200
+EXIT_SECONDS = 5.0
 
 
 class Emitter:
-    """`emitter.offer("gradcube.steps", b"bert/0", value)`; bounded by bytes, full means the new record is dropped.
+    """`emitter.offer("gradcube.steps", b"bert/0", value)`; the broker need not be there yet, or stay there.
 
-    The broker may be absent at the start, killed or frozen: the thread goes on by itself when it is back. A forked
-    child (a DataLoader's worker) has no emitter: its offers are refused without being counted.
+    Holds at most `max_bytes` of records that are not acknowledged. Order per key is kept and nothing is sent twice
+    (idempotent producer). A record that the broker has not taken within ten minutes of being handed to it, or whose
+    topic has been missing for half a minute, is dropped and counted. A forked child drops everything.
+    Raises ConfigError for TLS or SASL files that cannot be read.
     """
 
     def __init__(self, settings: KafkaSettings, *, max_bytes: int = 32 * 2**20, client_id: str = "gradcube") -> None:
-        self._options = kafka_options(settings)
-        self._bootstrap = settings.bootstrap
-        self._client_id = client_id
-        self._max_bytes = max_bytes
-        self._pid = os.getpid()
-        self._queue: deque[tuple[str, bytes, bytes, int]] = deque()
-        # Written by the offering threads alone. The sender never takes this lock, so that it cannot make
-        # the training thread wait for a turn of the interpreter.
-        self._offer_lock = threading.Lock()
-        self._offered = 0
-        self._offered_bytes = 0
-        self._refused: Counter[str] = Counter()
-        self._taken: Counter[str] = Counter()
-        # Written by the sender's side alone.
-        self._settle_lock = threading.Lock()
-        self._acknowledged = 0
-        self._settled_bytes = 0
-        self._sent_bytes = 0
-        self._failed: Counter[str] = Counter()
-        self._connected = False
-        self._closing = threading.Event()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="gradcube-emitter", daemon=True)
+        self._accounts = Accounts(max_bytes)
+        self._queue: deque[Entry] = deque()
+        self._stop = Event()
+        self._sending = Sending(settings, self._accounts, client_id=client_id, window_bytes=max_bytes // 4)
+        self._thread = Thread(target=self._run, name="gradcube-emitter", daemon=True)
         self._thread.start()
-        atexit.register(_close_at_exit, weakref.ref(self))
+        _live.add(self)
 
     def offer(self, topic: str, key: bytes, value: bytes) -> bool:
-        """Queues the record and returns at once; False when it was dropped, which is counted."""
-        size = len(key) + len(value) + RECORD_OVERHEAD_BYTES
-        if os.getpid() != self._pid:
+        """Queues a record without ever blocking. False: dropped and counted, because the queue is full or closed."""
+        size_bytes = len(key) + len(value) + OVERHEAD_BYTES
+        if not self._accounts.admit(topic, size_bytes):
             return False
-        with self._offer_lock:
-            self._offered += 1
-            if self._closed or self._closing.is_set() or self.pending_bytes + size > self._max_bytes:
-                self._refused[topic] += 1
-                return False
-            self._offered_bytes += size
-            self._queue.append((topic, key, value, size))
+        self._queue.append((topic, key, value, size_bytes))
         return True
 
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes queued or in flight; never above `max_bytes`."""
-        return self._offered_bytes - self._settled_bytes
-
     def take_dropped(self, topic: str) -> int:
-        """Records of `topic` dropped (queue full, or not delivered) since the last call."""
-        total = self._refused[topic] + self._failed[topic]
-        fresh = total - self._taken[topic]
-        self._taken[topic] = total
-        return fresh
+        """Records of `topic` dropped since the last call: refused by `offer`, or given up later."""
+        return self._accounts.take_dropped(topic)
 
     def stats(self) -> EmitterStats:
-        """The counters now."""
-        with self._offer_lock, self._settle_lock:
-            dropped = self._refused.total() + self._failed.total()
-            pending = self._offered - self._acknowledged - dropped
-            return EmitterStats(
-                self._offered, self._acknowledged, dropped, pending, self.pending_bytes, self._connected
-            )
+        """The counts now; `offered == acknowledged + dropped + pending` holds in every answer."""
+        return self._accounts.stats(connected=self._sending.connected)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Waits until nothing is pending; False when that took too long."""
+        """Waits until nothing is pending; False when the time ran out first."""
         deadline = time.monotonic() + timeout_seconds
-        while self.stats().pending and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS / 2)
-        return self.stats().pending == 0
+        while self._accounts.pending_bytes > 0:
+            if time.monotonic() >= deadline or not self._thread.is_alive():
+                return False
+            time.sleep(HANDOVER_SECONDS / 5)
+        return True
 
-    def close(self, timeout_seconds: float = EXIT_SECONDS) -> None:
-        """Sends what it can in that time; what is left then counts as dropped. Later offers are refused."""
-        if self._closed or os.getpid() != self._pid:
-            return
-        self._closing.set()
+    def close(self, timeout_seconds: float) -> None:
+        """Flushes for at most `timeout_seconds`, then gives up: what is pending then counts as dropped."""
         self.flush(timeout_seconds)
-        with self._offer_lock, self._settle_lock:
-            self._closed = True
-            left = self._offered - self._acknowledged - self._refused.total() - self._failed.total()
-            self._failed["(closed)"] += left
-            self._settled_bytes = self._offered_bytes
-            self._queue.clear()
-        self._thread.join(timeout=1.0)
-        if left:
-            log.warning("records dropped at close", count=left, bootstrap=self._bootstrap)
+        lost = self._accounts.seal()
+        if lost:
+            log.warning("records dropped at close", records=lost, waited_seconds=timeout_seconds)
+        self._stop.set()
+        self._thread.join(1.0)  # a daemon: if the client hangs in a call, it ends with the process
+        _live.discard(self)
 
     def _run(self) -> None:
-        quiet_client_log()
-        producer = self._connect()
-        while producer is not None and not self._closed:
-            if not self._queue or self._sent_bytes - self._settled_bytes > IN_FLIGHT_BYTES:
-                time.sleep(POLL_SECONDS)
-                continue
-            self._send(producer)
-        if producer is not None:
-            # Nothing of ours is left in it; a broker that is gone must not hold up the end of the process.
-            producer.close(timeout=0)
+        while not self._stop.wait(HANDOVER_SECONDS):
+            self._sending.advance(self._queue, self._stop)
+        self._sending.close()
 
-    def _connect(self) -> Any:
-        """A producer, once a broker answers; None when we are closed before that."""
-        wait_seconds, complained = RETRY_SECONDS[0], False
-        while not self._closed:
-            try:
-                producer = KafkaProducer(
-                    **self._options,
-                    client_id=self._client_id,
-                    linger_ms=20,
-                    batch_size=256 * 1024,
-                    max_request_size=8 * 2**20,
-                    delivery_timeout_ms=DELIVERY_TIMEOUT_SECONDS * 1000,
-                    bootstrap_timeout_ms=2000,
-                )
-            except (kafka.errors.KafkaError, OSError) as error:
-                if not complained:
-                    log.warning("no broker yet", bootstrap=self._bootstrap, reason=type(error).__name__)
-                    complained = True
-                if self._closing.wait(wait_seconds):
-                    time.sleep(POLL_SECONDS)
-                wait_seconds = min(2 * wait_seconds, RETRY_SECONDS[1])
-            else:
-                self._connected = True
-                return producer
-        return None
-
-    def _send(self, producer: Any) -> None:
-        try:
-            topic, key, value, size = self._queue.popleft()
-        except IndexError:
-            return  # close() has emptied the queue
-        self._sent_bytes += size
-        try:
-            future = producer.send(topic, key=key, value=value)
-        except (kafka.errors.KafkaError, OSError, AssertionError, ValueError) as error:
-            self._settle(topic, size, error)
-            return
-        future.add_callback(lambda _: self._settle(topic, size, None))
-        future.add_errback(lambda error: self._settle(topic, size, error))
-
-    def _settle(self, topic: str, size: int, error: BaseException | None) -> None:
-        with self._settle_lock:
-            if self._closed:
-                return  # already counted as dropped
-            self._settled_bytes += size
-            if error is None:
-                self._acknowledged += 1
-                return
-            first = not self._failed[topic]
-            self._failed[topic] += 1
-        if first:
-            log.warning("record not delivered", topic=topic, reason=repr(error))
+    def _abandon(self) -> None:
+        """In a forked child: its threads are gone and its sockets belong to the parent."""
+        self._accounts = Accounts(0)
+        self._queue = deque()
+        self._sending.abandon()
 
 
-def _close_at_exit(reference: "Callable[[], Emitter | None]") -> None:
-    emitter = reference()
-    if emitter is not None:
-        emitter.close(EXIT_SECONDS)
+_live: "weakref.WeakSet[Emitter]" = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for emitter in list(_live):
+        emitter._abandon()
+    _live.clear()
+
+
+def _close_all() -> None:
+    """At exit, before kafka-python's own clean-up: a few seconds for what is queued, shared by all emitters."""
+    deadline = time.monotonic() + EXIT_SECONDS
+    for emitter in list(_live):
+        emitter.close(max(0.0, deadline - time.monotonic()))
+
+
+os.register_at_fork(after_in_child=_abandon_all)
+atexit.register(_close_all)

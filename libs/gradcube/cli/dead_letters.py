@@ -2,7 +2,7 @@
 
 import typer
 
-from gradcube.bus.dead_letters import list_dead_letters
+from gradcube.bus.dead_letters import DeadLetter, list_dead_letters
 from gradcube.bus.dead_letters import replay as replay_letters
 from gradcube.cli import output
 from gradcube.cli.topics import kafka
@@ -17,21 +17,8 @@ def list_letters(
     json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """One line a record: where it came from and what was wrong."""
-    letters = list_dead_letters(kafka(), topic)
     columns = ["dead letter", "offset", "source", "partition", "source offset", "stage", "error", "bytes"]
-    rows = [
-        (
-            letter.dlq_topic,
-            letter.dlq_offset,
-            letter.topic,
-            letter.partition,
-            letter.offset,
-            letter.stage,
-            letter.error,
-            len(letter.value),
-        )
-        for letter in letters
-    ]
+    rows = [_row(letter) for letter in list_dead_letters(kafka(), topic)]
     if json:
         output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif rows:
@@ -44,8 +31,8 @@ def list_letters(
 def show(topic: str, offset: int) -> None:
     """The original bytes of one record, as hexadecimal."""
     for letter in list_dead_letters(kafka(), topic.removeprefix("dlq.")):
-        if letter.dlq_offset == offset:
-            output.out.file.write(f"{letter.error}\n{letter.value.hex(' ')}\n")
+        if letter.record.offset == offset:
+            output.out.file.write(f"{_why(letter)}\n{(letter.record.value or b'').hex(' ')}\n")
             return
     raise DataError(f"no dead letter of {topic} at offset {offset}; see: gradcube dlq list")
 
@@ -55,3 +42,13 @@ def replay(topic: str, offsets: list[int]) -> None:
     """Send records to their source topic again, byte for byte."""
     name = topic if topic.startswith("dlq.") else f"dlq.{topic}"
     output.out.print(f"{replay_letters(kafka(), name, offsets)} sent again")
+
+
+def _row(letter: DeadLetter) -> tuple[object, ...]:
+    record = letter.record
+    source = (letter.topic, letter.partition, letter.offset, letter.stage)
+    return (record.topic, record.offset, *source, _why(letter), len(record.value or b""))
+
+
+def _why(letter: DeadLetter) -> str:
+    return f"{letter.exception.rpartition('.')[2]}: {letter.message}"
