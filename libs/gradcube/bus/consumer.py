@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -85,7 +86,7 @@ class BatchConsumer:
         """The offset of the next record of each partition that is ours now and whose position is known."""
         found = {}
         for partition in self._consumer.assignment():
-            offset = self._answer(lambda partition=partition: self._consumer.position(partition, timeout_ms=5000))
+            offset = self._answer(partial(self._consumer.position, partition, timeout_ms=5000))
             if offset is not None:
                 found[partition.topic, partition.partition] = offset
         return found
@@ -131,7 +132,7 @@ class BatchConsumer:
     def _partitions(self) -> list[Any]:
         found = []
         for topic in self._topics:
-            numbers = self._answer(lambda topic=topic: self._consumer.partitions_for_topic(topic))
+            numbers = self._answer(partial(self._consumer.partitions_for_topic, topic))
             if not numbers:
                 raise TopicMismatch(f"topic {topic} is missing; create it with `gradcube topics apply`")
             found += [TopicPartition(topic, number) for number in sorted(numbers)]
