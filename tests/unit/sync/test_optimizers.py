@@ -1,5 +1,6 @@
 """Optimizers against torch's, and whole trajectories against one process."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -64,8 +65,17 @@ def test_an_unknown_optimizer_names_the_known_ones() -> None:
         build_optimizer("adagrad", weight_decay=0)
 
 
+SEEDED = threading.Lock()
+
+
 def model() -> nn.Module:
-    torch.manual_seed(3)
+    """The same weights at each call, also from several threads: torch's generator is one for all of them."""
+    with SEEDED:
+        torch.manual_seed(3)
+        return build()
+
+
+def build() -> nn.Module:
     return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
