@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -143,7 +144,7 @@ class BatchConsumer:
         retrying = Retrying(
             retry=retry_if_exception_type(UNREACHABLE),
             stop=stop_after_delay(ANSWER_SECONDS),
-            wait=wait_exponential_jitter(initial=0.1, max=1.0),
+            wait=wait_exponential_jitter(multiplier=0.1, max=1.0),
             reraise=True,
             sleep=time.sleep,
         )

@@ -28,16 +28,33 @@ MAX_MESSAGE_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A dead letter where it lies (`record`), and what its headers say about where it came from."""
+    """A dead letter as it lies in its topic (`record`), and what its headers say about where it came from.
+
+    `topic`, `partition`, `offset` are the source's, `error` is the exception's class and message.
+    """
 
     record: Record
     topic: str
     partition: int
     offset: int
-    exception: str
-    message: str
     stage: str
+    error: str
     timestamp_millis: int
+
+    @property
+    def dlq_topic(self) -> str:
+        """Where it lies."""
+        return self.record.topic
+
+    @property
+    def dlq_offset(self) -> int:
+        """Where it lies: dead-letter topics have one partition."""
+        return self.record.offset
+
+    @property
+    def value(self) -> bytes:
+        """The original bytes; empty for a record without a value."""
+        return self.record.value or b""
 
 
 def dead_letter_headers(record: Record, error: Exception, stage: str) -> list[tuple[str, bytes]]:
@@ -131,9 +148,8 @@ def _dead_letter(record: Record) -> DeadLetter:
         topic=reasons.get("topic", record.topic.removeprefix(PREFIX)),
         partition=_number(reasons.get("partition")),
         offset=_number(reasons.get("offset")),
-        exception=reasons.get("exception.class.name", ""),
-        message=reasons.get("exception.message", ""),
         stage=reasons.get("stage", ""),
+        error=f"{reasons.get('exception.class.name', 'unknown')}: {reasons.get('exception.message', '')}",
         timestamp_millis=_number(reasons.get("timestamp")),
     )
 
@@ -151,14 +167,14 @@ def _send_back(producer: Any, letter: DeadLetter) -> Any:
 
 
 def _send(producer: Any, topic: str, record: Record, headers: list[tuple[str, bytes]]) -> Any:
+    # An empty key makes kafka-python accept a record that has neither key nor value.
+    key = b"" if record.key is None and record.value is None else record.key
     try:
-        # An empty key makes kafka-python accept a record without a value; it is what a tombstone has least.
-        key = record.key if record.key is not None or record.value is not None else b""
         return producer.send(topic, record.value, key, headers=headers)
     except kafka.errors.KafkaTimeoutError as error:
-        if not producer.bootstrap_connected() and producer._metadata.brokers():
-            raise BusError(f"topic {topic} is missing; create it with `gradcube topics apply`") from error
-        raise
+        raise BusError(
+            f"topic {topic} is missing, or its broker does not answer; look with `gradcube topics check`"
+        ) from error
 
 
 def _producer(settings: KafkaSettings) -> Any:
