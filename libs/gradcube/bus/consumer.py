@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
