@@ -17,8 +17,10 @@ from faust.types.tuples import ConsumerMessage
 from gradcube.errors import ConfigError
 
 WRITTEN_FOR = "0.15.3"
-FETCH_WAIT_MILLISECONDS = 50
+FETCH_WAIT_MILLISECONDS = 100
 """Faust asks the broker to hold an empty fetch for 1.5 s, and partitions that are not part of it wait as long."""
+FETCH_MIN_BYTES = 1 << 20
+"""Less than this is worth the wait: a batch of one record costs as much as one of fifty."""
 
 
 def check_faust_version(version: str = faust.__version__) -> None:
@@ -46,6 +48,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MILLISECONDS
+        consumer._fetch_min_bytes = FETCH_MIN_BYTES
         return consumer
 
 
