@@ -30,6 +30,7 @@ MAX_RECORD_BYTES = 4 * 2**20
 RETRY_SECONDS = (0.2, 5.0)
 MISSING_TOPIC_SECONDS = 30.0
 STALLED_SECONDS = 5.0
+BUSY_NODE_MILLISECONDS = 50
 
 
 class Sending:
@@ -94,7 +95,7 @@ class Sending:
 
     def _new_producer(self) -> Any:
         quiet_client_log()
-        return KafkaProducer(
+        producer = KafkaProducer(
             **kafka_options(self._settings),
             client_id=self._client_id,
             acks="all",
@@ -110,6 +111,8 @@ class Sending:
             allow_auto_create_topics=False,
             metrics_enabled=False,
         )
+        _stop_busy_loop(producer)
+        return producer
 
     def _note_refusal(self, error: Exception) -> None:
         if self._retry_seconds == RETRY_SECONDS[0]:
@@ -213,3 +216,14 @@ def _end(producer: Any) -> None:
         producer.close(timeout=0)
     except kafka.errors.KafkaError:
         producer._unregister_cleanup()
+
+
+def _stop_busy_loop(producer: Any) -> None:
+    """Makes the producer's thread sleep while a broker that has its five requests does not answer.
+
+    kafka-python 3.0.12 asks how long to wait for a node that cannot take more, is told 0, and polls in a loop: a frozen
+    broker cost the training process a whole core, and its interpreter lock. An answer still wakes the thread at once.
+    """
+    client = producer._sender._client
+    stock = client.connection_delay
+    client.connection_delay = lambda node: max(stock(node), BUSY_NODE_MILLISECONDS)
