@@ -1,0 +1,1 @@
+"""What `k8s/check.py` checks: manifests rendered, held against Kubernetes' schemas and against our own rules."""
