@@ -1,4 +1,4 @@
-"""Checks the manifests without a cluster: they render, fit Kubernetes' schemas, keep our rules; install.yaml is current.
+"""Checks the manifests without a cluster: they render, fit the schemas, keep our rules; install.yaml is current.
 
 python k8s/check.py            one line per check; exit code 1 with what differs
 python k8s/check.py --write    writes k8s/install.yaml first

@@ -90,7 +90,11 @@ def ports(workload: Workload) -> Iterator[str]:
 def pod_security(workload: Workload) -> Iterator[str]:
     """Pod Security `restricted`, a numeric user, and nothing of the API or of other Services in the pod."""
     context = workload.pod.get("securityContext", {})
-    if context.get("runAsNonRoot") is not True or not isinstance(context.get("runAsUser"), int):
+    if (
+        context.get("runAsNonRoot") is not True
+        or not context.get("runAsUser")
+        or not isinstance(context["runAsUser"], int)
+    ):
         yield "the pod's securityContext needs runAsNonRoot: true and a number as runAsUser"
     if context.get("seccompProfile") != {"type": "RuntimeDefault"}:
         yield "the pod's securityContext needs seccompProfile RuntimeDefault"
