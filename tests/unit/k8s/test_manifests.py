@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from k8s.checking import rendering, rules, variables
 
 from gradcube.settings import KafkaSettings
 from gradcube_cube.settings import CubeSettings
-from k8s.checking import rendering, rules, variables
 
 ROOT = Path(__file__).resolve().parents[3]
 
