@@ -46,12 +46,11 @@ class Hold:
 
 @dataclass(frozen=True)
 class Closing:
-    """The facts of windows that end before `watermark_micros`; `state` goes along with the last one."""
+    """The facts of windows that are due; `state` goes along with the last one."""
 
     job: str
     facts: list[Fact]
     state: bytes
-    watermark_micros: int
 
 
 @dataclass(frozen=True)
@@ -110,13 +109,14 @@ class JobMerge:
         facts = self.windows.facts(closed, description)
         fresh = [fact for fact in facts if fact["FACT_ID"] not in self._written]
         state = json.dumps(self.windows.state(), separators=(",", ":")).encode()
-        return Closing(self.job, fresh, state, self._watermark)
+        return Closing(self.job, fresh, state)
 
-    def advance(self, watermark_micros: int) -> list[Finding]:
-        """What the passing of time tells the detectors."""
-        return self._new(
-            [found for diagnosis in self._diagnoses.values() for found in diagnosis.advance(watermark_micros)]
-        )
+    def advance(self, now_micros: int) -> list[Finding]:
+        """What the passing of time tells the detectors: steps that a lost rank will never complete."""
+        if now_micros < self._closes_from_micros:
+            return []
+        watermark = self._marks.watermark(now_micros)
+        return self._new([found for each in self._diagnoses.values() for found in each.advance(watermark)])
 
     def settle(self) -> None:
         """All that `close` gave is written: lets go of the batches that waited for it."""

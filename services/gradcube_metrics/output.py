@@ -64,6 +64,8 @@ class Output:
 
 async def written(sends: Sequence[Awaitable[Any]]) -> None:
     """Returns when Kafka has acknowledged all. Raises BusError when it refused one."""
+    if not sends:
+        return
     # aiokafka retries for as long as `producer_request_timeout`; what gets here is final.
     outcomes = await asyncio.gather(*sends, return_exceptions=True)
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]

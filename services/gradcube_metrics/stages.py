@@ -165,15 +165,15 @@ class MergeStage:
             await self._close_job(job, partition)
 
     async def _close_job(self, job: JobMerge, partition: int) -> None:
-        closing = job.close(self._now_micros(), self.descriptions.of(job.job))
-        if closing is None:
-            return
-        findings = job.advance(closing.watermark_micros)
-        sends = await self._output.findings(findings, partition)
-        await written(sends + await self._output.facts(closing, partition))
-        job.settle()
+        now = self._now_micros()
+        findings = job.advance(now)
+        await written(await self._output.findings(findings, partition))
         self._counters.findings_written += len(findings)
-        self._counters.wrote_facts(job.job, len(closing.facts))
+        closing = job.close(now, self.descriptions.of(job.job))
+        if closing is not None:
+            await written(await self._output.facts(closing, partition))
+            job.settle()
+            self._counters.wrote_facts(job.job, len(closing.facts))
 
     def _now_micros(self) -> int:
         return self.descriptions.clock.now(time.time_ns() // 1000)

@@ -90,7 +90,8 @@ def test_findings_that_are_written_are_not_raised_again() -> None:
             for rank in range(4)
         ]
         [partial] = reduce_steps(records, 0).partials
-        return merge.hear(partial, Hold(SimpleNamespace(written=False)), START).findings
+        heard = merge.hear(partial, Hold(SimpleNamespace(written=False)), START)
+        return heard.findings + merge.advance(LATER)
 
     raised = findings(Recovered())
     assert [finding.subject.rank for finding in raised if finding.state == "OPENED"] == [2]
