@@ -31,8 +31,8 @@ def list_letters(
 def show(topic: str, offset: int) -> None:
     """The original bytes of one record, as hexadecimal."""
     for letter in list_dead_letters(kafka(), topic.removeprefix("dlq.")):
-        if letter.record.offset == offset:
-            output.out.file.write(f"{_why(letter)}\n{(letter.record.value or b'').hex(' ')}\n")
+        if letter.dlq_offset == offset:
+            output.out.file.write(f"{letter.error}\n{letter.value.hex(' ')}\n")
             return
     raise DataError(f"no dead letter of {topic} at offset {offset}; see: gradcube dlq list")
 
@@ -45,10 +45,5 @@ def replay(topic: str, offsets: list[int]) -> None:
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
-    record = letter.record
     source = (letter.topic, letter.partition, letter.offset, letter.stage)
-    return (record.topic, record.offset, *source, _why(letter), len(record.value or b""))
-
-
-def _why(letter: DeadLetter) -> str:
-    return f"{letter.exception.rpartition('.')[2]}: {letter.message}"
+    return (letter.dlq_topic, letter.dlq_offset, *source, letter.error, len(letter.value))
