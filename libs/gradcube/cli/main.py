@@ -37,7 +37,7 @@ app.add_typer(dead_letters.app, name="dlq")
 @app.command()
 def demo(
     workers: int = typer.Option(4, min=1, max=16, help="trainer processes"),
-    steps: int = typer.Option(240, min=1, help="steps to train"),
+    steps: int = typer.Option(200, min=1, help="steps to train"),
     seed: int = typer.Option(0, help="of weights, batches and the slow rank"),
     slow: bool = typer.Option(True, "--slow/--no-slow", help="--no-slow slows nobody; then no finding may be raised"),
     slow_rank: int | None = typer.Option(None, help="worker to slow; default: drawn by seed"),
