@@ -39,8 +39,8 @@ setup-check:
 	@requirements/setup.sh --check
 
 lint: ## ruff: rules and format
-	$(BIN)/ruff check libs services tests
-	$(BIN)/ruff format --check libs services tests
+	$(BIN)/ruff check libs services tests k8s
+	$(BIN)/ruff format --check libs services tests k8s
 
 types: ## mypy --strict
 	$(BIN)/mypy
@@ -60,8 +60,8 @@ bench-quick: setup ## The benchmarks, short: do they run?
 
 ##@ Maintain
 format: ## Format the code
-	$(BIN)/ruff check --fix libs services tests
-	$(BIN)/ruff format libs services tests
+	$(BIN)/ruff check --fix libs services tests k8s
+	$(BIN)/ruff format libs services tests k8s
 
 lock: ## Compile the locks anew, with hashes and without index URLs
 	@requirements/lock.sh
