@@ -1,12 +1,14 @@
 """What every Kafka client here has in common: options from the settings, a quiet log, errors of our own tree."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import kafka.errors
+from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from gradcube.errors import BrokerUnavailable, BusError, ConfigError
 from gradcube.settings import KafkaSettings
@@ -38,6 +40,26 @@ def kafka_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security_protocol.startswith("SASL"):
         options |= _sasl_options(settings)
     return options
+
+
+def connect(kind: Callable[..., Any], settings: KafkaSettings, **options: Any) -> Any:
+    """`kind(**options)`, a kafka-python producer, consumer or admin client, with the options of `settings`.
+
+    kafka-python 3.0.12 leaves the sockets and the thread of a client that finds no broker; here they are closed.
+    """
+    quiet_client_log()
+    clients: list[Any] = []
+
+    def remembered(**configs: Any) -> Any:
+        clients.append(KafkaNetClient(**configs))
+        return clients[-1]
+
+    try:
+        return kind(**kafka_options(settings), kafka_client=remembered, **options)
+    except BaseException:
+        for client in clients:
+            client.close()
+        raise
 
 
 def _sasl_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -82,3 +104,21 @@ def bus_errors(settings: KafkaSettings) -> Iterator[None]:
         ) from error
     except kafka.errors.KafkaError as error:
         raise BusError(f"Kafka at {settings.bootstrap} refused: {error}") from error
+
+
+_stock_connect = KafkaNetSocket.sock_connect
+
+
+async def _connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:
+    """kafka-python 3.0.12 leaves a socket that could not connect to the garbage collector.
+
+    A training process often runs with the collector off, and a broker may be away for hours.
+    """
+    try:
+        return await _stock_connect(self, net, sock, address, timeout_at=timeout_at)
+    except BaseException:
+        sock.close()
+        raise
+
+
+KafkaNetSocket.sock_connect = _connect_or_close

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from gradcube.bus.client import UNREACHABLE, bus_errors, kafka_options, quiet_client_log
+from gradcube.bus.client import UNREACHABLE, bus_errors, connect
 from gradcube.errors import TopicMismatch
 from gradcube.settings import KafkaSettings
 
@@ -53,7 +53,6 @@ class BatchConsumer:
     ) -> None:
         if group is not None and start is not None:
             raise ValueError(f"group {group!r} keeps its own offsets; give either group or start")
-        quiet_client_log()
         self._settings = settings
         self._topics = list(topics)
         self._max_records = max_records
@@ -109,8 +108,9 @@ class BatchConsumer:
         self.close()
 
     def _new_consumer(self, group: str | None, from_beginning: bool) -> Any:
-        return KafkaConsumer(
-            **kafka_options(self._settings),
+        return connect(
+            KafkaConsumer,
+            self._settings,
             client_id="gradcube-consumer",
             group_id=group,
             auto_offset_reset="earliest" if from_beginning else "latest",

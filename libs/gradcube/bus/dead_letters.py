@@ -12,7 +12,7 @@ from typing import Any
 import kafka.errors
 from kafka import KafkaProducer
 
-from gradcube.bus.client import bus_errors, kafka_options, quiet_client_log
+from gradcube.bus.client import bus_errors, connect
 from gradcube.bus.consumer import BatchConsumer, Record
 from gradcube.bus.topics import load_topics
 from gradcube.errors import BusError, DataError
@@ -69,7 +69,7 @@ def dead_letter_headers(record: Record, error: Exception, stage: str) -> list[tu
         "timestamp": record.timestamp_millis,
     }
     own = [header for header in record.headers if not header[0].startswith(HEADER)]
-    return own + [(HEADER + name, str(value).encode()) for name, value in reasons.items()]
+    return own + [(HEADER + name, str(value).encode("utf-8", "replace")) for name, value in reasons.items()]
 
 
 class DeadLetterWriter:
@@ -178,10 +178,10 @@ def _send(producer: Any, topic: str, record: Record, headers: list[tuple[str, by
 
 
 def _producer(settings: KafkaSettings) -> Any:
-    quiet_client_log()
     with bus_errors(settings):
-        return KafkaProducer(
-            **kafka_options(settings),
+        return connect(
+            KafkaProducer,
+            settings,
             client_id="gradcube-dead-letters",
             acks="all",
             linger_ms=5,

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from kafka import KafkaAdminClient, KafkaConsumer
 
-from gradcube.bus.client import bus_errors, kafka_options, quiet_client_log
+from gradcube.bus.client import bus_errors, connect
 from gradcube.settings import KafkaSettings
 
 
@@ -13,10 +13,8 @@ def group_lag(settings: KafkaSettings, group: str) -> int:
 
     0 for a group that has never committed.
     """
-    quiet_client_log()
-    options = kafka_options(settings)
-    with bus_errors(settings), closing(KafkaAdminClient(**options, client_id="gradcube-admin")) as admin:
+    with bus_errors(settings), closing(connect(KafkaAdminClient, settings, client_id="gradcube-admin")) as admin:
         committed = admin.list_group_offsets(group)[group]
-    with bus_errors(settings), closing(KafkaConsumer(**options, client_id="gradcube-lag")) as consumer:
+    with bus_errors(settings), closing(connect(KafkaConsumer, settings, client_id="gradcube-lag")) as consumer:
         ends = consumer.end_offsets(list(committed))
     return sum(max(ends[partition] - mark.offset, 0) for partition, mark in committed.items())

@@ -20,9 +20,10 @@ import structlog
 from kafka import KafkaAdminClient
 
 from gradcube.bus.broker_files import BROKER_FILES, fetch_broker, java_command
-from gradcube.bus.client import quiet_client_log
+from gradcube.bus.client import connect
 from gradcube.bus.ports import free_port, is_free, require_free
 from gradcube.errors import BusError, ConfigError
+from gradcube.settings import KafkaSettings
 
 __all__ = ["LocalBroker", "fetch_broker"]
 
@@ -176,9 +177,8 @@ class LocalBroker:
     def _answers(self) -> bool:
         if is_free(self.port):
             return False  # spares the client's own back-off while nobody listens
-        quiet_client_log()
         try:
-            admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000)
+            admin = connect(KafkaAdminClient, KafkaSettings(bootstrap=self.bootstrap), bootstrap_timeout_ms=2000)
         except kafka.errors.KafkaError:
             return False
         try:

@@ -15,7 +15,7 @@ import structlog
 from kafka import KafkaProducer
 
 from gradcube.bus.accounts import Accounts
-from gradcube.bus.client import kafka_options, quiet_client_log
+from gradcube.bus.client import connect, kafka_options
 from gradcube.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -94,9 +94,9 @@ class Sending:
         return self._producer is not None
 
     def _new_producer(self) -> Any:
-        quiet_client_log()
-        producer = KafkaProducer(
-            **kafka_options(self._settings),
+        producer = connect(
+            KafkaProducer,
+            self._settings,
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,

@@ -10,7 +10,7 @@ import kafka.errors
 import yaml
 from kafka import KafkaAdminClient
 
-from gradcube.bus.client import bus_errors, kafka_options, quiet_client_log
+from gradcube.bus.client import bus_errors, connect
 from gradcube.errors import BusError, ConfigError, TopicMismatch
 from gradcube.events.registry import schemas_dir
 from gradcube.settings import KafkaSettings
@@ -37,7 +37,7 @@ def load_topics(path: Path | None = None) -> dict[str, TopicSpec]:
         declared = yaml.safe_load(path.read_text(encoding="utf-8"))
         specs = {name: _spec(name, entry, declared["defaults"]) for name, entry in declared["topics"].items()}
         return specs | _dead_letter_specs(specs, declared)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path} is not a list of topics: {type(error).__name__} {error}") from error
 
 
@@ -124,12 +124,14 @@ def _partition_counts(admin: Any) -> dict[str, int]:
 
 @contextmanager
 def _admin(settings: KafkaSettings) -> Iterator[Any]:
-    quiet_client_log()
-    options = kafka_options(settings)
     milliseconds = int(ANSWER_SECONDS * 1000)
     with bus_errors(settings):
-        admin = KafkaAdminClient(
-            **options, bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds, client_id="gradcube-admin"
+        admin = connect(
+            KafkaAdminClient,
+            settings,
+            bootstrap_timeout_ms=milliseconds,
+            request_timeout_ms=milliseconds,
+            client_id="gradcube-admin",
         )
         with closing(admin):
             yield admin

@@ -97,7 +97,11 @@ TestBooks = Books.TestCase
 
 def test_every_drop_is_taken_exactly_once_per_topic() -> None:
     accounts = Accounts(10)
-    assert [accounts.admit("steps", 6), accounts.admit("steps", 6), accounts.admit("resources", 6)] == [True, False, False]
+    assert [accounts.admit("steps", 6), accounts.admit("steps", 6), accounts.admit("resources", 6)] == [
+        True,
+        False,
+        False,
+    ]
     accounts.settle("steps", 6, delivered=False)
     assert [accounts.take_dropped(topic) for topic in ("steps", "resources", "unheard")] == [2, 1, 0]
     assert [accounts.take_dropped(topic) for topic in ("steps", "resources")] == [0, 0]

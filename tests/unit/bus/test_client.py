@@ -1,12 +1,17 @@
 """Address, TLS and SASL go from settings and files into any kafka-python client."""
 
+import gc
 import logging
+import threading
 from pathlib import Path
 
 import kafka.errors
+import psutil
 import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from gradcube.bus.client import bus_errors, kafka_options, quiet_client_log
+from gradcube.bus.client import bus_errors, connect, kafka_options, quiet_client_log
+from gradcube.bus.ports import free_port
 from gradcube.errors import BrokerUnavailable, BusError, ConfigError
 from gradcube.settings import KafkaSettings
 
@@ -80,3 +85,16 @@ def test_log_level_set_by_the_program_is_kept(monkeypatch: pytest.MonkeyPatch) -
     logger.setLevel(logging.DEBUG)
     quiet_client_log()
     assert logger.level == logging.DEBUG
+
+
+@pytest.mark.parametrize("kind", [KafkaProducer, KafkaConsumer, KafkaAdminClient])
+def test_client_that_finds_no_broker_leaves_no_socket_and_no_thread(kind: type) -> None:
+    settings = KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}")
+    before = (psutil.Process().num_fds(), threading.active_count())
+    gc.disable()  # the collector must not do the work that is tested
+    try:
+        with pytest.raises(kafka.errors.KafkaTimeoutError):
+            connect(kind, settings, bootstrap_timeout_ms=300)
+        assert (psutil.Process().num_fds(), threading.active_count()) == before
+    finally:
+        gc.enable()

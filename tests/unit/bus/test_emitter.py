@@ -193,5 +193,5 @@ def test_a_forked_child_is_refused_and_its_parent_goes_on(cluster: FakeCluster, 
 
 def test_unreadable_tls_files_are_told_at_once(tmp_path: Path) -> None:
     absent = tmp_path / "ca.pem"
-    with pytest.raises(ConfigError, match="GRADCUBE_KAFKA_SSL_CAFILE.*ca.pem cannot be read"):
+    with pytest.raises(ConfigError, match=r"GRADCUBE_KAFKA_SSL_CAFILE.*ca\.pem cannot be read"):
         Emitter(KafkaSettings(security_protocol="SSL", ssl_cafile=absent))
