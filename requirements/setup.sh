@@ -49,7 +49,8 @@ need_environment() {
     if [ -x "$venv/bin/gradcube" ] && [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
     step "Python environment in .venv (torch is most of it)"
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip -q --disable-pip-version-check install --require-hashes -r requirements/uv.txt
+    # uv replaces pip, and keeps itself at the locked version from then on.
+    [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip -q --disable-pip-version-check install --require-hashes -r requirements/uv.txt
     "$venv/bin/uv" pip sync --python "$venv/bin/python" --require-hashes requirements/all.txt requirements/uv.txt 2>&1 | tail -n 1
     # The build backend is in the lock, so the build needs no environment of its own.
     "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation -e .
