@@ -20,6 +20,8 @@ import psutil
 from gradcube.errors import GradcubeError
 
 _PR_SET_PDEATHSIG = 1
+_children: list[subprocess.Popen[bytes]] = []
+"""What this process has started and not yet seen the end of."""
 
 
 class ServiceFailed(GradcubeError):
@@ -92,6 +94,7 @@ def start(
             start_new_session=True,
             preexec_fn=_die_with_parent if with_parent and sys.platform == "linux" else None,
         )
+    _children.append(child)
     return LocalProcess.of(name, child.pid, address=address, health=health, log=log), child
 
 
@@ -147,9 +150,4 @@ def _signal(process: LocalProcess, number: signal.Signals) -> None:
 
 def _reap() -> None:
     """Collects our own ended children, so that none stays as a zombie."""
-    for child in psutil.Process().children():
-        try:
-            if child.status() == psutil.STATUS_ZOMBIE:
-                child.wait(timeout=0)
-        except psutil.Error:
-            continue
+    _children[:] = [child for child in _children if child.poll() is None]

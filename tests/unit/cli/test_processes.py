@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,11 +17,23 @@ from gradcube.cli.processes import LocalProcess, ServiceFailed
 
 IDLE = "import signal; print('up', flush=True); signal.pause()"
 STUBBORN = "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Popen objects, kept so that none complains of being forgotten before it was polled."""
+
+
+@pytest.fixture(autouse=True)
+def ended_children() -> Iterator[None]:
+    yield
+    for child in CHILDREN:
+        child.kill()
+        child.wait()
+    CHILDREN.clear()
 
 
 def begin(folder: Path, code: str) -> LocalProcess:
     log = folder / "child.log"
-    process, _ = processes.start("child", [sys.executable, "-c", code], env={}, log=log, with_parent=True)
+    process, child = processes.start("child", [sys.executable, "-c", code], env={}, log=log, with_parent=True)
+    CHILDREN.append(child)
     return process
 
 
@@ -66,7 +79,7 @@ def test_process_that_ignores_term_is_killed_and_returned(tmp_path: Path) -> Non
 
 def test_process_that_ends_while_starting_is_told_with_its_last_words(tmp_path: Path) -> None:
     process = replace(begin(tmp_path, "raise SystemExit('no disk')"), health="http://127.0.0.1:1")
-    with pytest.raises(ServiceFailed, match="child ended while starting: .*no disk"):
+    with pytest.raises(ServiceFailed, match=r"child ended while starting: .*no disk"):
         wait_until(lambda: not process.alive() and processes.wait_ready(process, 5), 20, "the failure is told")
 
 
