@@ -79,8 +79,9 @@ def test_process_that_ignores_term_is_killed_and_returned(tmp_path: Path) -> Non
 
 def test_process_that_ends_while_starting_is_told_with_its_last_words(tmp_path: Path) -> None:
     process = replace(begin(tmp_path, "raise SystemExit('no disk')"), health="http://127.0.0.1:1")
+    wait_until(lambda: not process.alive(), 20, "the child has ended")
     with pytest.raises(ServiceFailed, match=r"child ended while starting: .*no disk"):
-        wait_until(lambda: not process.alive() and processes.wait_ready(process, 5), 20, "the failure is told")
+        processes.wait_ready(process, 5)
 
 
 def test_process_that_never_answers_is_told_after_the_deadline(idle: LocalProcess) -> None:
