@@ -24,6 +24,7 @@ REPLAYED = "gradcube.replayed.from"
 MAX_RECORD_BYTES = 16 * 2**20
 """As dlq topics allow; a record of 10 MB and its headers fit."""
 MAX_MESSAGE_CHARACTERS = 1000
+BLOCK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _producer(settings: KafkaSettings) -> Any:
             acks="all",
             linger_ms=5,
             max_request_size=MAX_RECORD_BYTES,
-            max_block_ms=10_000,
+            max_block_ms=BLOCK_SECONDS * 1000,
             bootstrap_timeout_ms=15_000,
             allow_auto_create_topics=False,
         )
