@@ -1,13 +1,15 @@
 """Topics on a real broker: created once, compared, never altered."""
 
+import time
 from uuid import uuid4
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka import KafkaProducer
 from tests.integration.bus.conftest import spec
+from tests.waiting import wait_until
 
 from gradcube.bus.client import connect
+from gradcube.bus.consumer import BatchConsumer
 from gradcube.bus.ports import free_port
 from gradcube.bus.topics import apply_topics, check_topics, load_topics
 from gradcube.errors import BrokerUnavailable, BusError, TopicMismatch
@@ -20,12 +22,15 @@ def test_declared_topics_are_there_and_applying_again_creates_nothing(kafka: Kaf
 
 
 def test_steps_carry_the_brokers_clock(kafka: KafkaSettings) -> None:
-    admin = connect(KafkaAdminClient, kafka)
+    began_millis = time.time_ns() // 10**6
+    producer = connect(KafkaProducer, kafka)
     try:
-        described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "gradcube.steps")])
+        sent = producer.send("gradcube.steps", b"x", b"clock", timestamp_ms=1000).get(timeout=30)
     finally:
-        admin.close()
-    assert described["topic"]["gradcube.steps"]["message.timestamp.type"]["value"] == "LogAppendTime"
+        producer.close(timeout=5)
+    with BatchConsumer(kafka, ["gradcube.steps"], start={("gradcube.steps", sent.partition): sent.offset}) as consumer:
+        records = wait_until(lambda: [r for r in consumer.poll(0.5) if r.key == b"clock"], 30, "the record")
+    assert records[0].timestamp_millis >= began_millis
 
 
 def test_only_what_is_missing_is_created(kafka: KafkaSettings) -> None:
