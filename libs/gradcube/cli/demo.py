@@ -30,7 +30,7 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
     with output.err.status("fetching the broker") as status:
         fetch_broker(status.update)
     folder = home() if settings.keep else Path(tempfile.mkdtemp(prefix="gradcube-demo-"))
-    if settings.keep and state.read() is not None:
+    if settings.keep and state.running():
         raise ConfigError("--keep: local services are already running; end them with: gradcube down")
     stack = Stack(
         folder,

@@ -55,31 +55,25 @@ class Stack:
         """Broker, topics, then the services side by side, until all are ready. Raises ServiceFailed."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         report("broker")
-        processes.wait_ready(self._broker(), READY_SECONDS)
+        processes.wait_ready(self.start_broker(), READY_SECONDS)
         report("topics")
         apply_topics(self.kafka, load_topics(), replication=1)
-        services = [self._service(name) for name in ("coordinator", "agent", "metrics", "cube")]
+        services = [self.start_service(name) for name in ("coordinator", "agent", "metrics", "cube")]
         state.write(self.state)
         for service in services:
             report(service.name)
             processes.wait_ready(service, READY_SECONDS)
         state.write(self.state)
 
-    def stop(self) -> None:
-        """Ends everything that was started, newest first, the broker last."""
-        stop_in_order(self.processes)
-
-    def remove(self) -> None:
-        """Deletes the folder; only after stop()."""
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def _broker(self) -> LocalProcess:
+    def start_broker(self) -> LocalProcess:
+        """Starts the broker, or starts it again on its data after it was killed."""
         port = self.bootstrap.rpartition(":")[2]
         health = self.ports["broker"]
         command = ["-m", "gradcube.cli.broker", str(self.home / "broker"), port, str(health)]
         return self._spawn("broker", command, {}, address=self.bootstrap, health=f"http://127.0.0.1:{health}")
 
-    def _service(self, name: str) -> LocalProcess:
+    def start_service(self, name: str) -> LocalProcess:
+        """Starts coordinator, agent, metrics or cube, or starts it again at the same address."""
         url = self.state.coordinator
         extra = {
             "coordinator": {},
@@ -99,6 +93,14 @@ class Stack:
         address = f"127.0.0.1:{port}"
         return self._spawn(name, ["-m", f"gradcube_{name}"], env, address=address, health=f"http://{address}")
 
+    def stop(self) -> None:
+        """Ends everything that was started, newest first, the broker last."""
+        stop_in_order(self.processes)
+
+    def remove(self) -> None:
+        """Deletes the folder; only after stop()."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
     def _spawn(
         self, name: str, arguments: Sequence[str], env: Mapping[str, str], *, address: str, health: str
     ) -> LocalProcess:
@@ -112,7 +114,7 @@ class Stack:
             address=address,
             health=health,
         )
-        self.processes.append(process)
+        self.processes = [*(known for known in self.processes if known.name != name), process]
         return process
 
 

@@ -32,7 +32,10 @@ class LocalState:
 
     def kylin_url(self) -> str:
         """The gateway's address for kylinpy; holds the password, so never print it."""
-        password = Path(self.password_file).read_text().strip()
+        try:
+            password = Path(self.password_file).read_text().strip()
+        except OSError as error:
+            raise ConfigError(f"the gateway's password file cannot be read: {error}; run gradcube up") from error
         return f"kylin://{USER}:{password}@{self.gateway}/{PROJECT}?version=v1"
 
 
@@ -64,9 +67,15 @@ def read(folder: Path | None = None) -> LocalState | None:
         ) from error
 
 
-def require() -> LocalState:
-    """The state of running local services. Raises ConfigError with the way out when there are none."""
+def running() -> LocalState | None:
+    """The user's local services, if any of them is alive."""
     state = read()
-    if state is None or not any(process.alive() for process in state.processes):
+    return state if state is not None and any(process.alive() for process in state.processes) else None
+
+
+def require() -> LocalState:
+    """The same. Raises ConfigError with the way out when there are none."""
+    state = running()
+    if state is None:
         raise ConfigError("no local services are running; start them with: gradcube up")
     return state

@@ -18,10 +18,8 @@ app = typer.Typer(help="The topics of schemas/topics.yaml.", no_args_is_help=Tru
 
 def kafka() -> KafkaSettings:
     """The local broker when services run here, else GRADCUBE_KAFKA_*."""
-    running = state.read()
-    if running and any(process.alive() for process in running.processes):
-        return running.kafka()
-    return KafkaSettings.load()
+    running = state.running()
+    return running.kafka() if running else KafkaSettings.load()
 
 
 @app.command("list")

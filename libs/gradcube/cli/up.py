@@ -11,8 +11,7 @@ from gradcube.errors import ConfigError
 
 def up() -> None:
     """Start broker, topics, coordinator, agent, metrics and gateway here, and leave them running."""
-    running = state.read()
-    if running and any(process.alive() for process in running.processes):
+    if state.running():
         raise ConfigError(
             "local services are already running; look with: gradcube status, or end them with: gradcube down"
         )
@@ -23,6 +22,7 @@ def up() -> None:
             stack.start(lambda name: status.update(f"starting {name}"))
         except BaseException:
             stack.stop()
+            state.path_of(home()).unlink(missing_ok=True)
             raise
     output.out.print(_table(stack.state))
     output.out.print(f"password of user {state.USER}: in {stack.state.password_file}")
