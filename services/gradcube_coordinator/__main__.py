@@ -5,8 +5,8 @@ import signal
 import time
 
 import uvicorn
-from gradcube.bus.emitter import Emitter
 
+from gradcube.bus.emitter import Emitter
 from gradcube.errors import GradcubeError, exit_on
 from gradcube.logs import configure_logging
 from gradcube.settings import KafkaSettings, LogSettings

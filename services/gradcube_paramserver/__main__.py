@@ -4,7 +4,6 @@ import signal
 import threading
 
 from gradcube.bus.emitter import Emitter
-
 from gradcube.errors import GradcubeError, exit_on
 from gradcube.logs import configure_logging
 from gradcube.settings import KafkaSettings, LogSettings
