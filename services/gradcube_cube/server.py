@@ -5,12 +5,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from gradcube.errors import ConfigError
+from gradcube.ports import owner_of
 
 _log = structlog.get_logger(__name__)
 
@@ -25,8 +25,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
+        owner = owner_of(port)
+        held = f" by {owner}" if owner else ""
         raise ConfigError(
-            f"{host}:{port} cannot be opened: {error.strerror}{_holder(port)}; set GRADCUBE_CUBE_PORT to another"
+            f"{host}:{port} cannot be opened: {error.strerror}{held}; set GRADCUBE_CUBE_PORT to another"
         ) from error
     return listener
 
@@ -50,13 +52,3 @@ class _Server(uvicorn.Server):
         finally:
             for kind, handler in zip(kinds, before, strict=True):
                 signal.signal(kind, handler)
-
-
-def _holder(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    except psutil.Error:
-        return ""
-    return ""

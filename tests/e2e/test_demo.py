@@ -14,8 +14,8 @@ import pytest
 from tests.waiting import wait_until
 
 from gradcube.cli import state
-from gradcube.cli.ports import owner_of
 from gradcube.cli.run import LocalRun, RunSettings
+from gradcube.ports import owner_of
 
 pytestmark = pytest.mark.timeout(290)
 

@@ -21,8 +21,8 @@ from kafka import KafkaAdminClient
 
 from gradcube.bus.broker_files import BROKER_FILES, fetch_broker, java_command
 from gradcube.bus.client import connect
-from gradcube.bus.ports import free_port, is_free, require_free
 from gradcube.errors import BusError, ConfigError
+from gradcube.ports import free_port, is_free, require_free
 from gradcube.settings import KafkaSettings
 
 __all__ = ["LocalBroker", "fetch_broker"]

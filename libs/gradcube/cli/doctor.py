@@ -14,11 +14,11 @@ import typer
 from gradcube.bus.lag import group_lag
 from gradcube.bus.topics import check_topics, load_topics
 from gradcube.cli import output, state
-from gradcube.cli.ports import owner_of
 from gradcube.cli.stack import BROKER_PORT, GATEWAY_PORT
 from gradcube.cli.topics import kafka
 from gradcube.errors import GradcubeError
 from gradcube.events.registry import load_registry
+from gradcube.ports import owner_of
 
 MAX_LAG_RECORDS = 50_000
 MAX_CLOCK_SECONDS = 2.0

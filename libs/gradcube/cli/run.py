@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from gradcube.cli import processes
-from gradcube.cli.ports import choose_port
 from gradcube.cli.processes import LocalProcess, ServiceFailed
 from gradcube.cli.state import LocalState
+from gradcube.ports import choose_port
 
 STALL_SECONDS = 120
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gradcube.bus.topics import apply_topics, load_topics
 from gradcube.cli import processes, state
-from gradcube.cli.ports import choose_port
 from gradcube.cli.processes import LocalProcess
+from gradcube.ports import choose_port
 from gradcube.settings import KafkaSettings
 
 BROKER_PORT = 9092

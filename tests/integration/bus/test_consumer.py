@@ -10,9 +10,9 @@ from tests.waiting import wait_until
 from gradcube.bus.client import connect
 from gradcube.bus.consumer import BatchConsumer, Record
 from gradcube.bus.local_broker import LocalBroker
-from gradcube.bus.ports import free_port
 from gradcube.bus.topics import apply_topics
 from gradcube.errors import BrokerUnavailable, TopicMismatch
+from gradcube.ports import free_port
 from gradcube.settings import KafkaSettings
 
 NewTopic = Callable[..., str]

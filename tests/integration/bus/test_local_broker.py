@@ -9,8 +9,8 @@ from tests.integration.bus.conftest import spec
 from tests.waiting import wait_until
 
 from gradcube.bus.local_broker import LocalBroker
-from gradcube.bus.ports import is_free
 from gradcube.bus.topics import apply_topics, check_topics
+from gradcube.ports import is_free
 from gradcube.settings import KafkaSettings
 
 PARENT = """

@@ -10,9 +10,9 @@ from tests.waiting import wait_until
 
 from gradcube.bus.client import connect
 from gradcube.bus.consumer import BatchConsumer
-from gradcube.bus.ports import free_port
 from gradcube.bus.topics import apply_topics, check_topics, load_topics
 from gradcube.errors import BrokerUnavailable, BusError, TopicMismatch
+from gradcube.ports import free_port
 from gradcube.settings import KafkaSettings
 
 

@@ -9,8 +9,8 @@ import httpx
 from tests.waiting import wait_until
 
 from gradcube.bus.consumer import BatchConsumer
-from gradcube.bus.ports import free_port
 from gradcube.events import decode
+from gradcube.ports import free_port
 
 
 def test_agent_samples_into_kafka_and_ends_cleanly_on_sigterm(kafka):

@@ -11,8 +11,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
 from gradcube.bus.client import bus_errors, connect, kafka_options, quiet_client_log
-from gradcube.bus.ports import free_port
 from gradcube.errors import BrokerUnavailable, BusError, ConfigError
+from gradcube.ports import free_port
 from gradcube.settings import KafkaSettings
 
 

@@ -31,22 +31,30 @@ def is_free(port: int) -> bool:
     return True
 
 
+def choose_port(preferred: int = 0) -> int:
+    """`preferred` when it is given and free, else any free port."""
+    return preferred if preferred and is_free(preferred) else free_port()
+
+
 def require_free(port: int, what: str) -> None:
     """Raises ConfigError naming the process that has the port, if the system tells."""
     if not is_free(port):
-        raise ConfigError(f"{what} port 127.0.0.1:{port} is taken{port_owner(port)}; stop it or set another port")
+        owner = owner_of(port)
+        by = f" by {owner}" if owner else ""
+        raise ConfigError(f"{what} port 127.0.0.1:{port} is taken{by}; stop it or set another port")
 
 
-def port_owner(port: int) -> str:
-    """` by pid 12 (java)`, or nothing when the owner cannot be seen (another user's process)."""
+def owner_of(port: int) -> str | None:
+    """Who listens on `port`, as `java (pid 12)`; None when nobody does, or the system does not tell."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
-        return ""
+        return None
     for connection in connections:
-        if connection.laddr and connection.laddr.port == port and connection.pid:
+        local = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
             try:
-                return f" by pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.Error:
-                return f" by pid {connection.pid}"
-    return ""
+                return f"pid {connection.pid}"
+    return None
