@@ -41,7 +41,7 @@ def test_broker_of_a_killed_parent_ends(own_broker: LocalBroker) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         try:
             assert parent.stdout is not None
-            words = next(line for line in parent.stdout if line.startswith("ready")).split()
+            words = next(line for line in parent.stdout if line.startswith("started")).split()
             pid, port = int(words[1]), int(words[2])
             assert psutil.Process(pid).is_running()
         finally:
