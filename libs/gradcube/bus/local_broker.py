@@ -147,7 +147,8 @@ class LocalBroker:
         if (self.directory / "data" / "meta.properties").exists():
             return
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        # Joined with "=": one id in 64 begins with "-" and would be taken for an option.
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
         done = subprocess.run([*java, *tool], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BusError(f"{self.directory}/data cannot be formatted: {(done.stdout + done.stderr).strip()[-800:]}")
