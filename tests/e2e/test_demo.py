@@ -24,7 +24,15 @@ def begin(temp: Path, *options: str) -> subprocess.Popen[str]:
     """The demo as a process; its temporary folder lies in `temp`, which also marks its processes."""
     command = [sys.executable, "-m", "gradcube.cli.main", "demo", *options]
     env = {**os.environ, "TMPDIR": str(temp), "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has SIGINT ignored, and so would all its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def demo(temp: Path, *options: str) -> subprocess.CompletedProcess[str]:
