@@ -1,6 +1,5 @@
 """The `gradcube` command: its subcommands, and what an error means as an exit code."""
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -50,7 +49,7 @@ def demo(
     report = run_demo(DemoSettings(workers, steps, seed, slow, slow_rank, slow_factor, data, keep))
     output.out.print(f"done in {report['seconds']} s")
     if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=2, default=str) + "\n")
+        output.write_json(json_file, report)
 
 
 @app.command()
