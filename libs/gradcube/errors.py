@@ -112,6 +112,12 @@ class QueryError(GradcubeError):
         self.hint = hint
 
 
+class TraceError(GradcubeError):
+    """A file that is not the recording that it was taken for, or a row of it that cannot be; says which."""
+
+    exit_code = 2
+
+
 class CheckFailed(GradcubeError):
     """A promise that was checked and did not hold, such as a reconciliation."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcube.diagnosis import Diagnosis, Finding, StragglerDetector
+from gradcube.diagnosis import Diagnosis, Finding, catalog
 from gradcube.events import Fact
 from gradcube.windows import Added, JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
 from gradcube.windows.settings import MICROS
@@ -138,7 +138,7 @@ class JobMerge:
 
     def _diagnosis(self, attempt: int) -> Diagnosis:
         if attempt not in self._diagnoses:
-            diagnosis = Diagnosis(self.job, attempt, [StragglerDetector()])
+            diagnosis = Diagnosis(self.job, attempt, catalog.build())
             last = {finding.id: finding for finding in self._findings if finding.attempt == attempt}
             diagnosis.restore(list(last.values()))
             self._diagnoses[attempt] = diagnosis

@@ -1,8 +1,9 @@
 """Detectors and verdicts: frames of steps in, findings out. Pure: no I/O, no clock."""
 
-from gradcube.diagnosis.engine import Detector, Diagnosis
+from gradcube.diagnosis.detector import Detector
+from gradcube.diagnosis.engine import Diagnosis
 from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id, from_record, to_record
-from gradcube.diagnosis.frames import StepAssembler, StepFrame
+from gradcube.diagnosis.frames import StepAssembler, StepFrame, Waiting
 from gradcube.diagnosis.straggler import StragglerDetector, StragglerSettings
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "StragglerDetector",
     "StragglerSettings",
     "Subject",
+    "Waiting",
     "finding_id",
     "from_record",
     "to_record",

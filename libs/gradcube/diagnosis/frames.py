@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, MISSING
 from gradcube.windows.columns import FloatArray, IntArray
 from gradcube.windows.rows import StepRows
 
+FRAME_COLUMNS = ("stage", "replica", "node", "floats", "counts", "seq", "dropped", "bucket_absmax")
 FORGET_AFTER_FRAMES = 3
 """A rank that was missing from so many frames in a row is no longer waited for: lost, or at another step."""
 
 
 @dataclass(frozen=True, eq=False)
 class StepFrame:
-    """One step of one attempt: r ranks, ascending. `floats` is (r, 13), `counts` (r, 8), the other arrays (r,)."""
+    """One step of one attempt: r ranks, ascending. `floats` is (r, 13), `counts` (r, 8), the other arrays (r,).
+
+    `floats` and `counts` are as in StepRows; so are `seq`, `dropped` and `bucket_absmax`, for what they tell about the
+    monitor and the gradients.
+    """
 
     job: str
     attempt: int
@@ -30,6 +36,31 @@ class StepFrame:
     node: NDArray[np.object_]
     floats: NDArray[np.float32]
     counts: IntArray
+    seq: IntArray
+    dropped: IntArray
+    bucket_absmax: NDArray[np.float32]
+
+    def column(self, name: str) -> FloatArray:
+        """A float or a count of all ranks by its name in the schema, (r,); NaN where it was not measured."""
+        if name in FLOAT_FIELDS:
+            return self.floats[:, FLOAT_FIELDS.index(name)].astype(np.float64)
+        count = self.counts[:, COUNT_FIELDS.index(name)]
+        return np.where(count == MISSING, np.nan, count)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What the next step to come out is waiting for. `step` is None when no record of a further step has come."""
+
+    step: int | None
+    present: frozenset[int]
+    """Ranks whose record of the step is there."""
+    missing: frozenset[int]
+    """Known ranks whose record of it is not."""
+    last_step: int
+    """The last step that came out, -1 before the first."""
+    last_micros: int
+    """Its time."""
 
 
 @dataclass
@@ -59,6 +90,7 @@ class StepAssembler:
         """Of each known rank, how many frames in a row it has been missing from."""
         self._settled = False
         self._emitted = -1
+        self._emitted_micros = 0
         self._watermark = 0
         self.missed = 0
 
@@ -87,6 +119,12 @@ class StepAssembler:
             self._settled = first.latest_micros <= self._watermark
         return self._take()
 
+    def waiting(self) -> Waiting:
+        """What is missing of the oldest step that is not out."""
+        step = min(self._pending, default=None)
+        present = frozenset() if step is None else frozenset(self._pending[step].ranks)
+        return Waiting(step, present, frozenset(self._absent) - present, self._emitted, self._emitted_micros)
+
     def _take(self) -> list[StepFrame]:
         frames = []
         for step in sorted(self._pending):
@@ -111,9 +149,9 @@ class StepAssembler:
             return np.concatenate([getattr(rows, name)[at] for rows, at in entry.parts])
 
         rank, at = np.unique(gather("rank"), return_index=True)
-        columns = {name: gather(name)[at] for name in ("stage", "replica", "node", "floats", "counts")}
-        ended: FloatArray = np.median(gather("ended_at_micros")[at])
-        return StepFrame(self._job, self._attempt, step, int(ended), rank, **columns)
+        columns = {name: gather(name)[at] for name in FRAME_COLUMNS}
+        self._emitted_micros = int(np.median(gather("ended_at_micros")[at]))
+        return StepFrame(self._job, self._attempt, step, self._emitted_micros, rank, **columns)
 
     def _count_absent(self, present: set[int]) -> None:
         self._welcome(np.array(sorted(present), np.int32))

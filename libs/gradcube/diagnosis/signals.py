@@ -7,7 +7,6 @@ import numpy as np
 from gradcube.diagnosis.findings import Evidence
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.verdicts import Cause, phase_that_moved
-from gradcube.events import FLOAT_FIELDS
 from gradcube.windows.columns import FloatArray
 from gradcube.windows.peers import peer_median, peer_ratio
 
@@ -16,21 +15,16 @@ OWN_PHASES = ("data_seconds", "forward_seconds", "backward_seconds")
 EVIDENCE = (*OWN_PHASES, "sync_wait_seconds", "cpu_seconds", "step_seconds")
 
 
-def column(frame: StepFrame, name: str) -> FloatArray:
-    """One float field of all ranks, (r,)."""
-    return frame.floats[:, FLOAT_FIELDS.index(name)].astype(np.float64)
-
-
 def own_seconds(frame: StepFrame) -> FloatArray:
     """The time that each rank spent on its own part of the step, (r,); NaN where it is unknown.
 
     Data, forward and backward, those that were measured. A job that measures none of them is compared by the step's
     wall time: right where ranks do not wait for one another, and the same for all where they do.
     """
-    phases = np.stack([column(frame, name) for name in OWN_PHASES])
+    phases = np.stack([frame.column(name) for name in OWN_PHASES])
     measured = np.isfinite(phases[1:]).any(axis=0)
     if not measured.any():
-        return column(frame, "step_seconds")
+        return frame.column("step_seconds")
     return np.where(measured, np.nansum(phases, axis=0), np.nan)
 
 
@@ -74,7 +68,7 @@ def _medians(frames: Sequence[StepFrame], rank: int, name: str) -> tuple[float, 
     own, peers = [], []
     for frame in frames:
         at = np.flatnonzero(frame.rank == rank)
-        values = column(frame, name)
+        values = frame.column(name)
         if len(at) and np.isfinite(values[at[0]]):
             own.append(float(values[at[0]]))
             peers.append(float(peer_median(values, frame.stage)[at[0]]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradcube.diagnosis.baseline import Baseline
+from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.signals import cause_of, gather_evidence, log_ratios
@@ -74,7 +75,7 @@ class _Episode:
         return float(np.median(self.excesses)) if self.excesses else math.log(self.finding.magnitude)
 
 
-class StragglerDetector:
+class StragglerDetector(Detector):
     """CUSUM per rank over the log of its time against its stage peers, less its own baseline, in units of noise.
 
     Each step adds z - slack, z clipped at `clip`, never below 0; an episode opens at `open_at`. The slack is `slack`
@@ -87,10 +88,15 @@ class StragglerDetector:
     `baseline_steps` tell the noise. While anybody is suspected, nobody's baseline moves.
     """
 
+    name = "straggler"
+    kinds = frozenset({KIND})
+    Settings = StragglerSettings
+    settings: StragglerSettings
+
     def __init__(self, settings: StragglerSettings | None = None) -> None:
-        self._settings = settings or StragglerSettings()
-        self._baseline = Baseline(math.log(self._settings.max_level_ratio), self._settings.min_noise)
-        self._warmup_left = self._settings.warmup_steps
+        super().__init__(settings)
+        self._baseline = Baseline(math.log(self.settings.max_level_ratio), self.settings.min_noise)
+        self._warmup_left = self.settings.warmup_steps
         self._frames: deque[StepFrame] = deque(maxlen=KEPT_FRAMES)
         self._suspicions: dict[int, _Suspicion] = {}
         self._episodes: dict[int, _Episode] = {}
@@ -117,13 +123,13 @@ class StragglerDetector:
         ratios = log_ratios(frame)
         columns = self._baseline.columns(frame.rank.astype(np.int64))
         known = np.isin(frame.rank, list(self._episodes))
-        if self._baseline.steps < self._settings.baseline_steps:
+        if self._baseline.steps < self.settings.baseline_steps:
             self._baseline.take(columns, ratios, np.isfinite(ratios) & ~known)
             return []
         excess = ratios - self._baseline.level(columns)
         findings = self._follow(frame, excess)
         findings += self._suspect(frame, excess)
-        if not self._episodes and not self._suspicions_above(self._settings.open_at / 2):
+        if not self._episodes and not self._suspicions_above(self.settings.open_at / 2):
             self._baseline.take(columns, ratios, np.isfinite(ratios))
         return findings
 
@@ -132,9 +138,9 @@ class StragglerDetector:
 
     def _suspect(self, frame: StepFrame, excess: FloatArray) -> list[Finding]:
         """Moves the CUSUM of every rank that has no episode; only those above 0 are kept."""
-        z = np.minimum(excess / self._baseline.scale, self._settings.clip)
+        z = np.minimum(excess / self._baseline.scale, self.settings.clip)
         # The baseline itself is uncertain while it is young.
-        moved = z - self._settings.slack - self._settings.youth / math.sqrt(self._baseline.steps)
+        moved = z - self.settings.slack - self.settings.youth / math.sqrt(self._baseline.steps)
         opened = []
         with np.errstate(invalid="ignore"):
             rising = set(frame.rank[moved > 0].tolist())
@@ -151,12 +157,12 @@ class StragglerDetector:
         suspicion = self._suspicions.setdefault(rank, _Suspicion())
         suspicion.steps.append((frame.step, frame.at_micros, excess))
         # Bounded: what is below the least ratio worth a word must not pile up until the noise tips it over.
-        suspicion.total = min(suspicion.total + moved, 2 * self._settings.open_at)
+        suspicion.total = min(suspicion.total + moved, 2 * self.settings.open_at)
         if suspicion.total <= 0 or frame.step <= self._resolved.get(rank, -1):
             del self._suspicions[rank]
             return False
-        enough = float(np.median(suspicion.excesses())) >= math.log(self._settings.min_ratio)
-        return enough and suspicion.total >= self._settings.open_at
+        enough = float(np.median(suspicion.excesses())) >= math.log(self.settings.min_ratio)
+        return enough and suspicion.total >= self.settings.open_at
 
     def _open(self, rank: int, frame: StepFrame, at: int) -> Finding:
         steps = self._suspicions.pop(rank).since_onset()
@@ -195,13 +201,13 @@ class StragglerDetector:
             at = np.flatnonzero(frame.rank == rank)
             if not len(at) or not np.isfinite(excess[at[0]]):
                 episode.absent += 1
-                over = episode.absent >= self._settings.absent_steps
+                over = episode.absent >= self.settings.absent_steps
             else:
                 episode.absent = 0
                 over = self._relieved(episode, float(excess[at[0]]), frame.step)
             if over:
                 findings.append(self._close(rank, episode))
-            elif frame.step - episode.reported_step >= self._settings.update_steps:
+            elif frame.step - episode.reported_step >= self.settings.update_steps:
                 findings.append(self._update(episode, frame))
         return findings
 
@@ -209,12 +215,12 @@ class StragglerDetector:
         """The mirror image of opening: a CUSUM of how far the rank is below half of its slowdown."""
         half = episode.excess / 2
         z = (half - excess) / min(self._baseline.scale, half)
-        episode.relief = max(0.0, episode.relief + min(max(z, -self._settings.clip), 1.0))
+        episode.relief = max(0.0, episode.relief + min(max(z, -self.settings.clip), 1.0))
         if episode.relief == 0.0:
             episode.slow_step = step
         if excess > half:
             episode.excesses.append(excess)
-        return episode.relief >= self._settings.close_at
+        return episode.relief >= self.settings.close_at
 
     def _close(self, rank: int, episode: _Episode) -> Finding:
         del self._episodes[rank]

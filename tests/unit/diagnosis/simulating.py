@@ -45,6 +45,7 @@ def frames_of(
             "bert", 0, first_step + step, START + step * 150_000, np.arange(ranks, dtype=np.int32),
             np.array(stage or [0] * ranks, np.int32), np.arange(ranks, dtype=np.int32),
             np.array([f"node-{r}" for r in range(ranks)], object), floats, np.full((ranks, 8), -1, np.int64),
+            np.full(ranks, step), np.zeros(ranks, np.int64), np.full(ranks, np.nan, np.float32),
         )  # fmt: skip
 
 

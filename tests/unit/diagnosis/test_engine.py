@@ -1,15 +1,22 @@
+from collections.abc import Sequence
+
 import numpy as np
 from tests.unit.diagnosis.simulating import noise
 from tests.unit.windows.making import SECOND, START, make_rows
 
-from gradcube.diagnosis import Diagnosis, Finding, StepFrame, StragglerDetector
+from gradcube.diagnosis import Detector, Diagnosis, Finding, StepFrame, StragglerDetector, StragglerSettings
 from gradcube.windows import StepRows
 
 
-class Recorder:
+class Recorder(Detector):
     """A detector that remembers what it was given."""
 
+    name = "recorder"
+    kinds = frozenset({"STRAGGLER"})
+    Settings = StragglerSettings
+
     def __init__(self) -> None:
+        super().__init__()
         self.steps: list[int] = []
         self.restored: list[Finding] = []
 
@@ -17,7 +24,7 @@ class Recorder:
         self.steps.append(frame.step)
         return []
 
-    def restore(self, findings: list[Finding]) -> None:  # type: ignore[override]
+    def restore(self, findings: Sequence[Finding]) -> None:
         self.restored += findings
 
 

@@ -4,18 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as parquet
 import pytest
 
-from gradcube.diagnosis import StepFrame
-from gradcube.events import FLOAT_FIELDS
-
-NAMES = {
-    "forward_compute_seconds": "forward_seconds",
-    "backward_compute_seconds": "backward_seconds",
-    "step_seconds": "step_seconds",
-}
+from gradcube.diagnosis import StepAssembler, StepFrame
+from gradcube.traces import read_trace
 
 
 def trace_directory() -> Path:
@@ -28,28 +20,8 @@ def trace_directory() -> Path:
 
 
 def trace_frames(path: Path, job: str) -> Iterator[StepFrame]:
-    """The frames of a tidy table; rows about the whole job (rank null) are left out unless there are no others."""
-    rows = parquet.read_table(path).to_pylist()
-    ranked = [row for row in rows if row["rank"] is not None]
-    by_step: dict[int, dict[int, dict[str, float]]] = {}
-    for row in ranked or rows:
-        field = NAMES.get(row["metric"])
-        if field is not None:
-            entry = by_step.setdefault(row["step"], {}).setdefault(row["rank"] or 0, dict(row))
-            entry[field] = float(row["value"])
-    for step in sorted(by_step):
-        yield _frame(job, step, by_step[step])
-
-
-def _frame(job: str, step: int, ranks: dict[int, dict[str, float]]) -> StepFrame:
-    order = sorted(ranks)
-    floats = [[ranks[rank].get(name, np.nan) for name in FLOAT_FIELDS] for rank in order]
-
-    def place(name: str) -> np.ndarray:
-        return np.array([ranks[rank].get(name) or 0 for rank in order], np.int32)
-
-    return StepFrame(
-        job, 0, step, step * 1_000_000, np.array(order, np.int32), place("stage"), place("replica"),
-        np.array([f"node-{rank}" for rank in order], object), np.array(floats, np.float32),
-        np.full((len(order), 8), -1, np.int64),
-    )  # fmt: skip
+    """The frames of a trace, each whole."""
+    assembler = StepAssembler(job, 0)
+    for rows in read_trace(path, job).by_step():
+        yield from assembler.add(rows)
+        yield from assembler.advance(int(rows.ended_at_micros.max()))

@@ -1,0 +1,55 @@
+"""Every detector that comes with gradcube, and a job's thresholds by name: `{"straggler.min_ratio": "1.05"}`.
+
+To add one: a class in a module of this folder, its line in DETECTORS, and a test.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from gradcube.diagnosis.detector import Detector
+from gradcube.diagnosis.straggler import StragglerDetector
+from gradcube.errors import ConfigError
+
+DETECTORS: tuple[type[Detector], ...] = (StragglerDetector,)
+ENABLED = "enabled"
+
+
+def build(thresholds: Mapping[str, str] | None = None, known: tuple[type[Detector], ...] = DETECTORS) -> list[Detector]:
+    """The detectors that are switched on, with these thresholds: `build({"straggler.enabled": "false"})`.
+
+    Raises ConfigError for a name or a value that no detector has.
+    """
+    wanted = parse(thresholds or {}, known)
+    return [kind(wanted[kind.name][1]) for kind in known if wanted[kind.name][0]]
+
+
+def parse(thresholds: Mapping[str, str], known: tuple[type[Detector], ...] = DETECTORS) -> dict[str, tuple[bool, Any]]:
+    """Of each detector whether it is on, and its settings. Raises ConfigError, which names what was wrong."""
+    own: dict[str, tuple[bool, Any]] = {kind.name: (True, kind.Settings()) for kind in known}
+    for name, value in thresholds.items():
+        detector, _, threshold = name.partition(".")
+        if detector not in own:
+            raise ConfigError(f"no detector has the threshold {name!r}; detectors are {', '.join(sorted(own))}")
+        on, settings = own[detector]
+        if threshold == ENABLED:
+            own[detector] = _boolean(name, value), settings
+        else:
+            own[detector] = on, _changed(settings, name, threshold, value)
+    return own
+
+
+def _changed(settings: Any, name: str, threshold: str, value: str) -> Any:
+    present = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    if threshold not in present:
+        raise ConfigError(f"no threshold {name!r}; known are {ENABLED}, {', '.join(present)}")
+    try:
+        return replace(settings, **{threshold: type(present[threshold])(value)})
+    except ValueError as error:
+        raise ConfigError(f"{name} is {value!r}: {error}") from error
+
+
+def _boolean(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise ConfigError(f"{name} is {value!r}; it is true or false")
+    return value == "true"
