@@ -30,9 +30,9 @@ group by SUBJECT, METRIC order by METRIC, SUBJECT""",
 
 def ask_all(url: str, job: str) -> list[dict[str, Any]]:
     """Asks, prints each table with its SQL, and returns [{title, sql, columns, rows}]."""
-    answers = []
+    gateway, answers = open_kylin(url), []
     for title, sql in questions(job).items():
-        result = query(open_kylin(url), sql.strip())
+        result = query(gateway, sql.strip())
         output.out.print(output.table(result.columns, result.rows, title=title))
         output.out.print(sql.strip(), style="dim")
         answers.append(

@@ -1,6 +1,7 @@
 """`gradcube up`, `down` and `status`: the local services, without trainers."""
 
 import typer
+from rich.table import Table
 
 from gradcube.bus.local_broker import fetch_broker
 from gradcube.cli import output, state
@@ -24,7 +25,7 @@ def up() -> None:
             stack.stop()
             state.path_of(home()).unlink(missing_ok=True)
             raise
-    output.out.print(_table(stack.state))
+    output.out.print(_table(_rows(stack.state)))
     output.out.print(f"password of user {state.USER}: in {stack.state.password_file}")
     output.out.print("next: gradcube train, gradcube sql, gradcube tail gradcube.findings, gradcube down")
 
@@ -46,21 +47,25 @@ def down() -> None:
 def status(json: bool = typer.Option(False, "--json", help="for programs")) -> None:
     """Show each local service with its pid, address and health; exit code 1 when one is not well."""
     running = state.read()
-    rows = [
-        {"name": process.name, "pid": process.pid, "address": process.address, "health": process.health_now()}
-        for process in (running.processes if running else [])
-        if not (process.name.startswith("trainer-") and not process.alive())
-    ]
+    rows = _rows(running) if running else []
     if json:
         output.print_json(rows)
     elif running:
-        output.out.print(output.table(["name", "pid", "address", "health"], [row.values() for row in rows]))  # type: ignore[misc]
+        output.out.print(_table(rows))
     else:
         output.out.print("nothing is running; start with: gradcube up")
     if any(row["health"] not in {"ready", "running"} for row in rows):
         raise typer.Exit(1)
 
 
-def _table(current: state.LocalState) -> object:
-    rows = [(process.name, process.pid, process.address, process.health_now()) for process in current.processes]
-    return output.table(["name", "pid", "address", "health"], rows)
+def _rows(current: state.LocalState) -> list[dict[str, object]]:
+    """One for each process; a trainer that has ended is no service that is missing."""
+    return [
+        {"name": process.name, "pid": process.pid, "address": process.address, "health": process.health_now()}
+        for process in current.processes
+        if process.alive() or not process.name.startswith("trainer-")
+    ]
+
+
+def _table(rows: list[dict[str, object]]) -> Table:
+    return output.table(["name", "pid", "address", "health"], [list(row.values()) for row in rows])
