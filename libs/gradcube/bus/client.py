@@ -9,6 +9,7 @@ from typing import Any
 import kafka.errors
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
+from kafka.net.transport import KafkaSSLTransport
 
 from gradcube.errors import BrokerUnavailable, BusError, ConfigError
 from gradcube.settings import KafkaSettings
@@ -122,3 +123,16 @@ async def _connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeou
 
 
 KafkaNetSocket.sock_connect = _connect_or_close
+_stock_handshake = KafkaSSLTransport.handshake
+
+
+async def _shake_hands_or_close(self: Any) -> None:
+    """The same for a socket whose TLS handshake failed, as with a certificate that is not trusted."""
+    try:
+        await _stock_handshake(self)
+    except BaseException:
+        self._sock.close()
+        raise
+
+
+KafkaSSLTransport.handshake = _shake_hands_or_close

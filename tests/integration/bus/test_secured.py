@@ -110,12 +110,9 @@ def test_the_metrics_service_works_through_tls_and_sasl(kafka: KafkaSettings, tm
     apply_topics(kafka, load_topics(), replication=1)
     port = free_port()
     variables = {f"GRADCUBE_KAFKA_{name.upper()}": str(value) for name, value in kafka if value is not None}
-    service = subprocess.Popen(
-        [sys.executable, "-m", "gradcube_metrics"],
-        env={**os.environ, **variables, "GRADCUBE_METRICS_PORT": str(port)},
-        stdout=(tmp_path / "log").open("wb"),
-        stderr=subprocess.STDOUT,
-    )
+    env = {**os.environ, **variables, "GRADCUBE_METRICS_PORT": str(port)}
+    with (tmp_path / "log").open("wb") as log:
+        service = subprocess.Popen([sys.executable, "-m", "gradcube_metrics"], env=env, stdout=log, stderr=log)
     try:
         wait_until(lambda: _ready(port), 60, "the metrics service is ready")
     finally:
