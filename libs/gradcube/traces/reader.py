@@ -1,29 +1,29 @@
-"""From a tidy table (step, rank, [stage, replica, node], metric, value, [time]) to StepRows, whole columns at once."""
+"""From the tidy rows of a recorded run (see docs/traces.md) to the StepRows that a live run would have given."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as arrow
 from numpy.typing import NDArray
-from pyarrow import csv, parquet
 
 from gradcube.errors import TraceError
 from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, MISSING
-from gradcube.traces.fields import FIELD_OF_METRIC
+from gradcube.traces.cells import Cells, fill, filled_forward, find_cells, first_given
+from gradcube.traces.fields import BUCKET_ABSMAX, FIELD_OF_METRIC, WHOLE_FIELDS
+from gradcube.traces.loading import ABSENT, TidyColumns, load
+from gradcube.traces.numbers import MAX_SECONDS
 from gradcube.windows.columns import FloatArray, IntArray
 from gradcube.windows.rows import StepRows
 
-REQUIRED = ("step", "metric", "value")
 DEFAULT_STEP_SECONDS = 1.0
-WHOLE_JOB = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A recorded run: `rows` by step, then rank; `unused` are the metrics that no detector knows.
+    """A recorded run: `rows` by attempt, step and rank; `unused` are the metrics that no detector knows.
 
     What is said of the whole job (rank null) holds for every rank of the step; without ranks it is that of rank 0.
     """
@@ -32,109 +32,139 @@ class Trace:
     unused: tuple[str, ...]
 
     def by_step(self) -> Iterator[StepRows]:
-        """The rows of each step, in the order of steps."""
-        starts = np.flatnonzero(np.diff(self.rows.step, prepend=self.rows.step[:1] - 1))
-        for start, end in zip(starts, [*starts[1:], len(self.rows)], strict=True):
-            yield self.rows.take(np.arange(start, end))
+        """The rows of each step of each attempt, in that order, as views."""
+        rows = self.rows
+        changes = (np.diff(rows.step) != 0) | (np.diff(rows.attempt) != 0)
+        bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows)]
+        for start, end in pairwise(bounds):
+            yield replace(rows, **{name: getattr(rows, name)[start:end] for name in StepRows.DTYPES})
 
 
 def read_trace(path: Path, job: str | None = None) -> Trace:
-    """Reads Parquet, or CSV by its suffix; `job` is the file's name unless given. Raises TraceError, which says why."""
-    return _assemble(_load(path), job or path.stem)
+    """Reads Parquet, or CSV by its suffix; `job` is that of the recording, else the file's name, unless given.
 
-
-def _load(path: Path) -> arrow.Table:
+    Raises TraceError, which says what is wrong, and in which row.
+    """
+    tidy = load(path)
     try:
-        table = csv.read_csv(path) if path.suffix == ".csv" else parquet.read_table(path)
-    except (OSError, arrow.ArrowException) as error:
-        raise TraceError(f"{path} is not a trace: {error}") from error
-    missing = [name for name in REQUIRED if name not in table.column_names]
-    if missing:
-        raise TraceError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.column_names)}")
-    if not len(table):
-        raise TraceError(f"{path} is empty")
-    return table
+        return _assembled(tidy, job or tidy.job or path.stem)
+    except TraceError as error:
+        raise TraceError(f"{path}: {error}") from error
 
 
-def _assemble(table: arrow.Table, job: str) -> Trace:
-    metric = table["metric"].combine_chunks().dictionary_encode()
-    names, code = metric.dictionary.to_pylist(), metric.indices.to_numpy(zero_copy_only=False)
-    step, rank = _numbers(table, "step", np.int64, 0), _numbers(table, "rank", np.int64, WHOLE_JOB)
-    value = table["value"].cast(arrow.float64()).fill_null(float("nan")).to_numpy()
-    ranked = bool((rank != WHOLE_JOB).any())
-    keep = rank != WHOLE_JOB if ranked else np.ones(len(rank), bool)
-    rank = np.where(rank == WHOLE_JOB, 0, rank) if not ranked else rank
-    key = np.stack([step[keep], rank[keep]])
-    cells, first, cell = np.unique(key, axis=1, return_index=True, return_inverse=True)
-    values = {name: np.full(cells.shape[1], np.nan) for name in set(FIELD_OF_METRIC.values())}
-    for at, name in enumerate(names):
-        column = values.get(FIELD_OF_METRIC.get(name, ""))
-        if column is not None:
-            own = code[keep] == at
-            column[cell.ravel()[own]] = value[keep][own]
-            if ranked:
-                _spread(column, cells[0], step[~keep][code[~keep] == at], value[~keep][code[~keep] == at])
-    labels = {name: _numbers(table, name, np.int32, 0)[keep][first] for name in ("stage", "replica")}
-    node = _texts(table, "node")[keep][first]
-    ended = _times(table, keep, first, cells[0], values["step_seconds"])
-    rows = _rows(job, cells[0], cells[1], labels, node, ended, values)
-    return Trace(rows, tuple(sorted(name for name in names if name not in FIELD_OF_METRIC)))
-
-
-def _spread(column: FloatArray, cell_step: IntArray, step: IntArray, value: FloatArray) -> None:
-    """Gives every rank of a step what was said of the whole job, where the rank has no number of its own."""
-    if len(step):
-        order = np.argsort(step, kind="stable")
-        at = np.clip(np.searchsorted(step[order], cell_step), 0, len(step) - 1)
-        found = (step[order][at] == cell_step) & np.isnan(column)
-        column[found] = value[order][at][found]
-
-
-def _numbers(table: arrow.Table, name: str, dtype: Any, null: int) -> NDArray[Any]:
-    if name not in table.column_names:
-        return np.full(len(table), null, dtype)
-    return table[name].cast(arrow.int64()).fill_null(null).to_numpy().astype(dtype)
-
-
-def _texts(table: arrow.Table, name: str) -> NDArray[np.object_]:
-    if name not in table.column_names:
-        return np.full(len(table), "", object)
-    return np.array(table[name].cast(arrow.string()).fill_null("").to_pylist(), object)
-
-
-def _times(
-    table: arrow.Table, keep: NDArray[np.bool_], first: IntArray, step: IntArray, step_seconds: FloatArray
-) -> IntArray:
-    """Micros of each row: the trace's own seconds, else the sum of the steps' times so far."""
-    if "time" in table.column_names:
-        seconds = table["time"].cast(arrow.float64()).to_numpy()[keep][first]
-        return np.rint(seconds * 1e6).astype(np.int64)
-    steps, at = np.unique(step, return_inverse=True)
-    longest = np.full(len(steps), np.nan)
-    np.fmax.at(longest, at, step_seconds)
-    usual = np.nanmedian(longest) if np.isfinite(longest).any() else DEFAULT_STEP_SECONDS
-    ended = np.cumsum(np.where(np.isfinite(longest), longest, usual))
-    micros: IntArray = np.rint(ended * 1e6).astype(np.int64)[at]
-    return micros
-
-
-def _rows(
-    job: str,
-    step: IntArray,
-    rank: IntArray,
-    labels: dict[str, NDArray[Any]],
-    node: NDArray[np.object_],
-    ended_at_micros: IntArray,
-    values: dict[str, FloatArray],
-) -> StepRows:
-    counts = np.stack([values[name] for name in COUNT_FIELDS], axis=1)
-    counts[:, 0] = np.nan_to_num(counts[:, 0])
-    whole: IntArray = np.where(np.isnan(counts), MISSING, counts).astype(np.int64)
-    zeros = np.zeros(len(step), np.int64)
-    return StepRows(
-        job=job, attempt=zeros.astype(np.int32), rank=rank.astype(np.int32), stage=labels["stage"],
-        replica=labels["replica"], node=node, step=step, seq=step - step.min(), dropped=zeros,
-        ended_at_micros=ended_at_micros, appended_at_micros=ended_at_micros, offset=np.arange(len(step)),
-        counts=whole, floats=np.stack([values[name] for name in FLOAT_FIELDS], axis=1).astype(np.float32),
-        bucket_absmax=values["bucket_absmax"].astype(np.float32),
+def _assembled(tidy: TidyColumns, job: str) -> Trace:
+    cells = find_cells(tidy)
+    columns = _Columns(tidy, cells)
+    floats = np.full((len(cells), len(FLOAT_FIELDS)), np.nan, np.float32)
+    counts = np.full((len(cells), len(COUNT_FIELDS)), MISSING, np.int64)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, as when a record is encoded
+        for at, name in enumerate(FLOAT_FIELDS):
+            columns.put(name, floats[:, at])
+        absmax = columns.put(BUCKET_ABSMAX, np.full(len(cells), np.nan, np.float32))
+    for at, name in enumerate(COUNT_FIELDS):
+        columns.put(name, counts[:, at])
+    counts[:, 0] = np.maximum(counts[:, 0], 0)
+    ended = _ended_at_micros(tidy, cells, floats[:, 0])
+    labels = {
+        name: first_given(len(cells), cells.cell[own], getattr(tidy, name)[own], getattr(tidy, name)[own] >= 0, 0)
+        for own in [cells.cell != ABSENT]
+        for name in ("stage", "replica")
+    }
+    rows = StepRows(
+        job=job, attempt=cells.attempts[cells.moment].astype(np.int32), rank=cells.rank.astype(np.int32),
+        stage=labels["stage"].astype(np.int32), replica=labels["replica"].astype(np.int32), node=_nodes(tidy, cells),
+        step=cells.steps[cells.moment], seq=columns.put("seq", _running_number(cells)),
+        dropped=columns.put("dropped", np.zeros(len(cells), np.int64)), ended_at_micros=ended,
+        appended_at_micros=ended, offset=np.arange(len(cells)), counts=counts, floats=floats, bucket_absmax=absmax,
     )  # fmt: skip
+    return Trace(rows, tuple(sorted(name for name in tidy.metrics if name not in FIELD_OF_METRIC)))
+
+
+class _Columns:
+    """Puts the values of one field after the other into (cells,) columns."""
+
+    def __init__(self, tidy: TidyColumns, cells: Cells) -> None:
+        self._tidy = tidy
+        self._cells = cells
+        self._metric_of = {FIELD_OF_METRIC.get(name, name): at for at, name in enumerate(tidy.metrics)}
+        # One sort for all metrics; a mask for each would read all rows again and again.
+        self._order = np.argsort(tidy.metric, kind="stable")
+        self._starts = np.searchsorted(tidy.metric[self._order], np.arange(len(tidy.metrics) + 1))
+
+    def put(self, name: str, column: NDArray[Any]) -> NDArray[Any]:
+        """Fills the column with what the trace says of this field; what it does not say stays as it is."""
+        at = self._metric_of.get(name)
+        if at is None:
+            return column
+        row = self._order[self._starts[at] : self._starts[at + 1]]
+        row = row[~np.isnan(self._tidy.value[row])]
+        value, cell = self._tidy.value[row], self._cells.cell[row]
+        self._check(name, value, row)
+        found = np.full(len(self._cells), np.nan)
+        own = cell != ABSENT
+        fill(found, cell[own], value[own], row[own], self._tidy.metrics[at])
+        if not own.all():
+            whole = np.full(len(self._cells.steps), np.nan)
+            fill(whole, self._cells.row_moment[row[~own]], value[~own], row[~own], self._tidy.metrics[at])
+            found = np.where(np.isnan(found), whole[self._cells.moment], found)
+        given = ~np.isnan(found)
+        column[given] = found[given]
+        return column
+
+    def _check(self, name: str, value: FloatArray, row: IntArray) -> None:
+        if name in WHOLE_FIELDS:
+            bad = ~((value >= 0) & (value < 2.0**63) & (np.floor(value) == value))
+            words = "it counts, so it is whole and not negative"
+        elif name.endswith("_seconds"):
+            bad = ~((value >= 0) & np.isfinite(value))
+            words = "a duration is finite and not negative"
+        else:
+            return
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise TraceError(f"row {row[at] + 1}: {name} is {value[at]:g}; {words}")
+
+
+def _running_number(cells: Cells) -> IntArray:
+    """(cells,) each record's number among those of its rank and attempt: a trace without `seq` claims no loss."""
+    order = np.lexsort((cells.moment, cells.rank, cells.attempts[cells.moment]))
+    rank, attempt = cells.rank[order], cells.attempts[cells.moment][order]
+    new = np.append(True, (np.diff(rank) != 0) | (np.diff(attempt) != 0))
+    start = np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order)) - start
+    return number
+
+
+def _nodes(tidy: TidyColumns, cells: Cells) -> NDArray[np.object_]:
+    own = cells.cell != ABSENT
+    named = tidy.node[own] != tidy.nodes.index("") if "" in tidy.nodes else np.ones(int(own.sum()), bool)
+    code = first_given(len(cells), cells.cell[own], tidy.node[own], named, len(tidy.nodes))
+    names = np.array([*tidy.nodes, ""], object)
+    nodes: NDArray[np.object_] = names[code]
+    return nodes
+
+
+def _ended_at_micros(tidy: TidyColumns, cells: Cells, step_seconds: NDArray[np.float32]) -> IntArray:
+    """(cells,) the trace's own times: of the rank, else of the step, else the time before.
+
+    Without any the sum of the steps' times so far, of each the longest; a step of unknown length is as long as the
+    one before.
+    """
+    if tidy.time_seconds is None or np.isnan(tidy.time_seconds).all():
+        return _summed_micros(cells, step_seconds)
+    own, given = cells.cell != ABSENT, ~np.isnan(tidy.time_seconds)
+    found = first_given(len(cells), cells.cell[own], tidy.time_seconds[own], given[own], np.nan)
+    of_step = first_given(len(cells.steps), cells.row_moment, tidy.time_seconds, given, np.nan)
+    found = np.where(np.isnan(found), of_step[cells.moment], found)
+    return np.rint(filled_forward(found, 0.0) * 1e6).astype(np.int64)
+
+
+def _summed_micros(cells: Cells, step_seconds: NDArray[np.float32]) -> IntArray:
+    longest = np.full(len(cells.steps), np.nan)
+    np.fmax.at(longest, cells.moment, step_seconds.astype(np.float64))
+    ended = np.cumsum(filled_forward(longest, DEFAULT_STEP_SECONDS))
+    if ended[-1] > MAX_SECONDS:
+        raise TraceError(f"step_seconds add up to {ended[-1] / 31_557_600:.3g} years; are they in seconds?")
+    micros: IntArray = np.rint(ended * 1e6).astype(np.int64)[cells.moment]
+    return micros
