@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-unit test-integration test-e2e test-chaos check lint types imports manifests bench bench-quick lock install.yaml format clean
+.PHONY: help setup demo test test-unit test-integration test-e2e test-chaos check lint types imports manifests bench bench-diagnosis bench-quick lock install.yaml format clean
 
 ##@ Use
 help: ## This list
@@ -55,6 +55,9 @@ manifests: ## k8s manifests render, validate, and install.yaml is current
 ##@ Measure
 bench: setup ## Every benchmark, as a table and docs/benchmarks.json
 	$(BIN)/python -m tests.bench --json docs/benchmarks.json $(BENCH)
+
+bench-diagnosis: setup ## What diagnosis is worth on the public traces, every table (DIAGNOSIS="--quick --seed 1")
+	$(BIN)/python -m tests.bench.diagnosis $(DIAGNOSIS)
 
 bench-quick: setup ## The benchmarks, short: do they run?
 	$(BIN)/python -m tests.bench --quick

@@ -1,0 +1,97 @@
+"""The figures with goals, out of all results."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tests.bench.diagnosis.intervals import Estimate, mean
+from tests.bench.diagnosis.loss import LossRun
+from tests.bench.diagnosis.other_sheets import LEAD_STEPS, lead
+from tests.bench.diagnosis.real import Hang, Labelled, LargeRuns
+from tests.bench.diagnosis.slow import OURS, Case, FamilyRun
+from tests.bench.diagnosis.slow_sheets import delays, magnitude_errors, outcomes, recall, sustained
+from tests.bench.figure import Figure
+
+LARGE_GOAL_STEPS = 12_000
+LOSS_GOAL_STEPS = 10_000
+
+
+def slow_figures(runs: Sequence[FamilyRun]) -> list[Figure]:
+    """Recall, blame, delay and magnitude of the injected slow-downs, all families together."""
+    every = [case for run in runs for case in run.cases]
+    large, five = (sustained(runs, pick) for pick in (_at_least_ten_percent, _five_percent))
+    wrong = sum(outcome.wrong > 0 for outcome in outcomes(every))
+    wide = sum(outcome.wide > 0 for outcome in outcomes(every))
+    delay = mean(delays(sustained(runs, lambda case: case.injection.ratio == 1.10)))
+    error = mean(magnitude_errors(sustained(runs)))
+    note = f"of {len(every)} cases; in {wide} more the whole job was called slow for a part of it"
+    return [
+        _figure("slow-downs >= 1.10x: recall", recall(large), "%", 100, ">= 99 %", 0.99, runs, _at_least_ten_percent),
+        _figure("slow-downs of 1.05x: recall", recall(five), "%", 100, ">= 95 %", 0.95, runs, _five_percent),
+        Figure("slow-downs: cases with wrong blame", wrong, "cases", "0", wrong == 0, note),
+        Figure("slow-downs of 1.10x: mean delay", delay.value, "steps", "<= 2", delay.value <= 2, delay.text()),
+        Figure(
+            "slow-downs: mean magnitude error", error.value * 100, "%", "<= 3 %", error.value <= 0.03, error.text(100)
+        ),
+    ]
+
+
+def real_figures(labelled: Sequence[Labelled], large: LargeRuns, hangs: Sequence[Hang]) -> list[Figure]:
+    """Labelled traces, healthy 405B runs, hang dumps."""
+    owners, blamed = sum(trace.owner[OURS] for trace in labelled), sum(trace.others[OURS] for trace in labelled)
+    error = max((abs(t.magnitude / t.measured - 1) for t in labelled if t.owner[OURS]), default=math.nan)
+    false = large.episodes[OURS] / large.steps * LARGE_GOAL_STEPS
+    traces = len(labelled)
+    note = f"{large.episodes[OURS]} in {large.steps} steps"
+    return [
+        Figure("labelled traces: owners named", owners, "traces", f"{traces}", owners == traces),
+        Figure("labelled traces: healthy workers blamed", blamed, "workers", "0", blamed == 0),
+        Figure("labelled traces: largest error of the slow-down", error * 100, "%", "<= 3 %", error <= 0.03),
+        Figure("healthy 405B runs: false episodes in 12 000 steps", false, "episodes", "<= 1", false <= 1, note),
+        *(_hang_figure(hang) for hang in hangs),
+    ]
+
+
+def loss_figures(loss: LossRun) -> list[Figure]:
+    """False alarms and injected spikes."""
+    alarms = loss.alarms[OURS] / loss.steps * LOSS_GOAL_STEPS
+    note = f"{loss.alarms[OURS]} in {loss.steps} steps"
+    figures = [Figure("healthy loss curves: alarms in 10 000 steps", alarms, "alarms", "<= 1", alarms <= 1, note)]
+    for flag, name in ((True, "with gradient norm"), (False, "loss alone")):
+        own = [case for case in loss.spikes if case.with_grad_norm == flag]
+        leads = lead(own)
+        share = len(leads) / len(own) * 100
+        shortest = min(leads, default=math.nan)
+        early = np.mean([at >= LEAD_STEPS for at in leads]) * 100 if leads else math.nan
+        note = f"{early:.0f} % of the caught at least {LEAD_STEPS} steps before the peak"
+        figures += [
+            Figure(f"BLOOM spikes, {name}: caught", share, "%", "100 %", share == 100, f"of {len(own)}"),
+            Figure(f"BLOOM spikes, {name}: least lead", shortest, "steps", ">= 3", shortest >= LEAD_STEPS, note),
+        ]
+    return figures
+
+
+def _figure(
+    name: str, own: Estimate, unit: str, scale: float, goal: str, least: float, runs: Sequence[FamilyRun], pick: object
+) -> Figure:
+    assert callable(pick)
+    details = {run.family: recall(sustained([run], pick)).value for run in runs}
+    met = own.value >= least if own.count else None
+    return Figure(name, own.value * scale, unit, goal, met, f"{own.text(scale)} of {own.count}", details)
+
+
+def _hang_figure(hang: Hang) -> Figure:
+    name, goal = f"{hang.directory}: culprits named", f"{len(hang.culprits)}"
+    if hang.named is None:
+        return Figure(name, math.nan, "ranks", goal, None, "this checkout has no reader of dumps")
+    found, others = len(hang.named & hang.culprits), sorted(hang.named - hang.culprits)
+    return Figure(name, found, "ranks", goal, hang.named == hang.culprits, f"others named: {others or 'none'}")
+
+
+def _at_least_ten_percent(case: Case) -> bool:
+    return case.injection.ratio >= 1.10
+
+
+def _five_percent(case: Case) -> bool:
+    return case.injection.ratio == 1.05
