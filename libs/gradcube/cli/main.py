@@ -10,6 +10,9 @@ import typer
 from gradcube.bus.local_broker import fetch_broker
 from gradcube.cli import dead_letters, doctor, output, topics
 from gradcube.cli.demo import run_demo
+from gradcube.cli.diagnose import diagnose
+from gradcube.cli.record import record
+from gradcube.cli.replay import replay
 from gradcube.cli.scene import DemoSettings
 from gradcube.cli.sql import sql
 from gradcube.cli.train import train
@@ -29,6 +32,9 @@ app.command()(train)
 app.command()(sql)
 app.command()(topics.tail)
 app.command()(doctor.doctor)
+app.command()(diagnose)
+app.command()(record)
+app.command()(replay)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dlq")
 

@@ -1,4 +1,4 @@
-"""The diagnosis of a recorded run without any broker: a Trace in, findings out, as a live run would have raised them."""
+"""The diagnosis of a recorded run, without a broker: a Trace in, findings out, as a live run would have raised them."""
 
 from collections.abc import Callable, Iterator, Mapping
 
