@@ -62,7 +62,8 @@ class Recording:
 
     def own_seconds(self) -> FloatArray:
         """Seconds that each rank spent on its own part of the step, (s, r)."""
-        return np.sum([self.grid(name) for name in self.own_phases()], axis=0)
+        seconds: FloatArray = np.sum([self.grid(name) for name in self.own_phases()], axis=0)
+        return seconds
 
     def changed(self, values: Mapping[str, FloatArray]) -> "Recording":
         """The same run with other numbers, each (s, r); the clock follows the steps' time."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tests.bench.diagnosis.injections import LEVELS, RATIOS
+from tests.bench.diagnosis.injections import LEVELS, RATIOS, Level
 from tests.bench.diagnosis.intervals import Estimate, mean, rate
 from tests.bench.diagnosis.judge import Outcome
 from tests.bench.diagnosis.noise import Floors, Noise, least_delay
@@ -68,7 +68,7 @@ def _floor(floors: Sequence[Floors], name: str) -> str:
 
 def _beside_theory(run: FamilyRun, ratio: float) -> str:
     cases = sustained([run], lambda c: c.injection.ratio == ratio and c.injection.shape == "step")
-    level = "job" if run.floors[0].peers is None else "rank"
+    level: Level = "job" if run.floors[0].peers is None else "rank"
     theory = float(np.median([least_delay(own.of(level), ratio) for own in run.floors]))
     own = delays([case for case in cases if case.injection.level == level])
     return f"{theory:.1f} / {np.mean(own):.1f}" if own else f"{theory:.1f} / -"

@@ -27,7 +27,8 @@ def individual(recording: Recording) -> BoolArray:
 
 
 def _any(flags: list[BoolArray]) -> BoolArray:
-    return np.logical_or.reduce(flags)
+    flagged: BoolArray = np.logical_or.reduce(flags)
+    return flagged
 
 
 def _medians(seconds: FloatArray) -> FloatArray:
