@@ -158,7 +158,7 @@ def _add_servers(app: FastAPI, coordinator: Coordinator) -> None:
         """Renews the lease; the answer is whom the shard aggregates over."""
 
         def change(registry: JobRegistry, now: float) -> ServerAnswer:
-            found = registry.server_heartbeat(job, lease_id, beat.version, beat.attempt, now)
+            found = registry.server_heartbeat(job, lease_id, beat, now)
             return views.server_answer(found)
 
         return coordinator.do(change)  # type: ignore[no-any-return]

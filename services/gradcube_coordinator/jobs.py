@@ -12,6 +12,7 @@ EventKind = Literal[
     "RANK_LEFT",
     "RANK_LOST",
     "ASSIGNMENT_CHANGED",
+    "CHECKPOINT_WRITTEN",
     "SERVER_JOINED",
     "SERVER_LOST",
     "OTHER",
@@ -63,6 +64,8 @@ class Job:
     members: dict[int, MemberLease] = field(default_factory=dict)
     servers: dict[int, ServerLeaseState] = field(default_factory=dict)
     shards: int = 0
+    checkpoints: dict[int, int] = field(default_factory=dict)
+    """The newest version that each shard has said to have written."""
 
     @property
     def state(self) -> Literal["waiting", "running", "finished"]:

@@ -12,6 +12,7 @@ from gradcube.sync.coordinator_models import (
     JobDescription,
     JobRequest,
     JoinRequest,
+    ServerHeartbeat,
     ServerRequest,
 )
 from gradcube_coordinator.jobs import Event, EventKind, Job, MemberLease, ServerLeaseState
@@ -142,11 +143,15 @@ class JobRegistry:
         self._maybe_start(job)
         return job, server
 
-    def server_heartbeat(self, name: str, lease_id: str, version: int, attempt: int, now: float) -> Job:
-        """Renews a shard's lease. Raises UnknownJob, LeaseEnded."""
+    def server_heartbeat(self, name: str, lease_id: str, beat: ServerHeartbeat, now: float) -> Job:
+        """Renews a shard's lease, and tells of a checkpoint that it has written. Raises UnknownJob, LeaseEnded."""
         job = self.job(name, now)
         server = _server(job, lease_id)
-        server.renewed_at, server.version, server.attempt = now, version, attempt
+        server.renewed_at, server.version, server.attempt = now, beat.version, beat.attempt
+        if beat.checkpoint_version > job.checkpoints.get(server.shard, -1):
+            job.checkpoints[server.shard] = beat.checkpoint_version
+            detail = f"shard {server.shard} wrote a checkpoint of version {beat.checkpoint_version}"
+            self._tell("CHECKPOINT_WRITTEN", job, detail, server=server, step=beat.checkpoint_version)
         self._maybe_start(job)
         return job
 
@@ -172,6 +177,7 @@ class JobRegistry:
     def _begin(self, job: Job, description: JobDescription, attempt: int, now: float) -> None:
         job.description, job.attempt, job.created_at = description, attempt, now
         job.started = job.finishing = job.finished = False
+        job.checkpoints.clear()
         job.epoch += 1
         self._tell("OTHER", job, f"attempt {attempt} waits for {description.world_size} workers and all shards")
 
@@ -201,6 +207,7 @@ class JobRegistry:
         *,
         member: MemberLease | None = None,
         server: ServerLeaseState | None = None,
+        step: int | None = None,
     ) -> None:
         where = member or server
         self._events.append(
@@ -215,7 +222,7 @@ class JobRegistry:
                 rank=None if member is None else member.rank,
                 node=None if where is None else where.node,
                 shard=None if server is None else server.shard,
-                step=None if member is None else member.step,
+                step=step if member is None else member.step,
             )
         )
 

@@ -53,7 +53,13 @@ class ParameterServer:
         self.address = settings.address or f"{settings.host}:{listener.port}"
         self._server = ShardServer(self.shard, listener, max_parameters=settings.max_parameters)
         self._coordinator = CoordinatorClient(settings.coordinator_url, timeout_seconds=2, retry_seconds=0)
-        self._registration = Registration(self._coordinator, self.shard, address=self.address, node=self._node)
+        self._registration = Registration(
+            self._coordinator,
+            self.shard,
+            address=self.address,
+            node=self._node,
+            checkpoint_version=lambda: -1 if self._checkpointer is None else self._checkpointer.written_version,
+        )
         self._health = HealthServer(
             settings.host, settings.port, checks=self._checks, status=self.status, registry=self._metrics()
         )

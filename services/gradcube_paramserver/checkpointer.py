@@ -22,6 +22,8 @@ class Checkpointer:
         self._closed = False
         self.version = -1
         """The newest version on disk that this process wrote or resumed from."""
+        self.written_version = -1
+        """The newest that this process wrote."""
         self.num_failures = 0
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
@@ -57,5 +59,5 @@ class Checkpointer:
             self.num_failures += 1
             log.error("checkpoint_not_written", version=snapshot.version, error=repr(error))
             return
-        self.version = snapshot.version
+        self.version = self.written_version = snapshot.version
         log.info("checkpoint_written", version=snapshot.version, path=str(path))

@@ -1,6 +1,7 @@
 """The shard's lease at the coordinator: every half second or less, the heartbeat's answer is the membership."""
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -21,8 +22,17 @@ class Registration:
     A coordinator that is away is waited for: the shard goes on with the membership that it has.
     """
 
-    def __init__(self, coordinator: CoordinatorClient, shard: Shard, *, address: str, node: str) -> None:
+    def __init__(
+        self,
+        coordinator: CoordinatorClient,
+        shard: Shard,
+        *,
+        address: str,
+        node: str,
+        checkpoint_version: Callable[[], int] = lambda: -1,
+    ) -> None:
         self._coordinator, self._shard = coordinator, shard
+        self._checkpoint_version = checkpoint_version
         self._address, self._node = address, node
         self._lease: ServerLease | None = None
         self._wake, self._stopped = threading.Event(), threading.Event()
@@ -69,7 +79,9 @@ class Registration:
             self._take(self._lease)
             log.info("registered", job=job, shard=self._shard.identity.shard, address=self._address)
             return
-        beat = ServerHeartbeat(version=self._shard.version, attempt=member.attempt)
+        beat = ServerHeartbeat(
+            version=self._shard.version, attempt=member.attempt, checkpoint_version=self._checkpoint_version()
+        )
         try:
             self._take(self._coordinator.server_heartbeat(job, self._lease.lease_id, beat))
         except LeaseGone as error:

@@ -129,10 +129,14 @@ class ServerRequest(Body):
 
 
 class ServerHeartbeat(Body):
-    """The shard's version, and the attempt that it serves: a job is ready when all its shards serve it."""
+    """The shard's version, and the attempt that it serves: a job is ready when all its shards serve it.
+
+    `checkpoint_version` is the newest that this process has written, -1 for none.
+    """
 
     version: int = Field(ge=-1)
     attempt: int = Field(ge=0)
+    checkpoint_version: int = Field(default=-1, ge=-1)
 
 
 class ServerAnswer(Body):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gradcube.errors import CoordinatorError, LeaseRefused
-from gradcube.sync.coordinator_models import CommandView, JobRequest, JoinRequest, ServerRequest
+from gradcube.sync.coordinator_models import CommandView, JobRequest, JoinRequest, ServerHeartbeat, ServerRequest
 from gradcube_coordinator import views
 from gradcube_coordinator.membership import JobRegistry, LeaseEnded, UnknownJob
 
@@ -38,7 +38,7 @@ def running(world_size: int = 2) -> JobRegistry:
     for _ in range(world_size):
         jobs.join("bert", join(), 0)
     _, lease = jobs.register_server("bert", server(), 0)
-    jobs.server_heartbeat("bert", lease.lease_id, -1, 1, 0)
+    jobs.server_heartbeat("bert", lease.lease_id, ServerHeartbeat(version=-1, attempt=1), 0)
     return jobs
 
 
@@ -55,11 +55,24 @@ def test_a_job_waits_for_all_workers_and_for_shards_that_serve_its_attempt() -> 
     assert job.state == "waiting"  # the shard has not said yet that it serves attempt 1
     assert views.server_answer(job).ranks == []
     before = job.epoch
-    jobs.server_heartbeat("bert", lease.lease_id, -1, 1, 0)
+    jobs.server_heartbeat("bert", lease.lease_id, ServerHeartbeat(version=-1, attempt=1), 0)
     assert job.state == "running"
     assert job.epoch > before
     assert views.server_answer(job).ranks == [0, 1]
     assert kinds(jobs)[-1] == "JOB_STARTED"
+
+
+def test_a_written_checkpoint_is_told_once() -> None:
+    jobs = running()
+    kinds(jobs)
+    lease = jobs.jobs["bert"].servers[0].lease_id
+    for version in (-1, 4, 4, 8):
+        jobs.server_heartbeat("bert", lease, ServerHeartbeat(version=9, attempt=1, checkpoint_version=version), 1)
+    told = jobs.take_events()
+    assert [(event.kind, event.shard, event.step) for event in told] == [
+        ("CHECKPOINT_WRITTEN", 0, 4),
+        ("CHECKPOINT_WRITTEN", 0, 8),
+    ]
 
 
 def test_a_lost_rank_shrinks_the_membership_and_is_told() -> None:
@@ -215,7 +228,9 @@ class Leases(RuleBasedStateMachine):
     def register(self, shard: int, epoch: int) -> None:
         _, lease = self.registry.register_server("bert", server(shard, 2, epoch=epoch), self.now)
         job = self.registry.jobs["bert"]
-        self.registry.server_heartbeat("bert", lease.lease_id, 0, job.attempt, self.now)
+        self.registry.server_heartbeat(
+            "bert", lease.lease_id, ServerHeartbeat(version=0, attempt=job.attempt), self.now
+        )
 
     @invariant()
     def assigned_are_the_live_ones(self) -> None:
