@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 import typer
+from rich.markup import escape
 
 from gradcube.bus.local_broker import fetch_broker
 from gradcube.cli import dead_letters, doctor, output, topics
@@ -71,7 +72,7 @@ def main() -> None:
     try:
         app()
     except GradcubeError as error:
-        output.err.print(f"[red]{type(error).__name__}[/red]: {error}")
+        output.err.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
 
 

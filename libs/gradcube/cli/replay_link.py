@@ -1,4 +1,4 @@
-"""The replay's side of Kafka: step records go to gradcube.steps, and how much of them the service has read comes back."""
+"""The replay's side of Kafka: step records go to gradcube.steps; how many the metrics service has read comes back."""
 
 import time
 from types import TracebackType
