@@ -3,16 +3,20 @@
 To add one: a class in a module of this folder, its line in DETECTORS, and a test.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
 from gradcube.diagnosis.detector import Detector
+from gradcube.diagnosis.hang import HangDetector
 from gradcube.diagnosis.straggler import StragglerDetector
 from gradcube.errors import ConfigError
 
-DETECTORS: tuple[type[Detector], ...] = (StragglerDetector,)
+DETECTORS: tuple[type[Detector], ...] = (StragglerDetector, HangDetector)
 ENABLED = "enabled"
+DEFAULT = "default"
+"""The value that takes a threshold back to what it is by itself."""
 
 
 def build(thresholds: Mapping[str, str] | None = None, known: tuple[type[Detector], ...] = DETECTORS) -> list[Detector]:
@@ -33,7 +37,7 @@ def parse(thresholds: Mapping[str, str], known: tuple[type[Detector], ...] = DET
             raise ConfigError(f"no detector has the threshold {name!r}; detectors are {', '.join(sorted(own))}")
         on, settings = own[detector]
         if threshold == ENABLED:
-            own[detector] = _boolean(name, value), settings
+            own[detector] = value == DEFAULT or _boolean(name, value), settings
         else:
             own[detector] = on, _changed(settings, name, threshold, value)
     return own
@@ -43,10 +47,23 @@ def _changed(settings: Any, name: str, threshold: str, value: str) -> Any:
     present = {field.name: getattr(settings, field.name) for field in fields(settings)}
     if threshold not in present:
         raise ConfigError(f"no threshold {name!r}; known are {ENABLED}, {', '.join(present)}")
+    if value == DEFAULT:
+        return replace(settings, **{threshold: getattr(type(settings)(), threshold)})
     try:
-        return replace(settings, **{threshold: type(present[threshold])(value)})
-    except ValueError as error:
+        return replace(settings, **{threshold: _read(name, value, present[threshold])})
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} is {value!r}: {error}") from error
+
+
+def _read(name: str, value: str, present: Any) -> Any:
+    if isinstance(present, bool):
+        return _boolean(name, value)
+    read = type(present)(value)
+    if isinstance(read, float) and not math.isfinite(read):
+        raise ValueError("it is a finite number")
+    if isinstance(present, int | float) and read < 0 <= present:
+        raise ValueError("it is not below 0")
+    return read
 
 
 def _boolean(name: str, value: str) -> bool:

@@ -1,34 +1,58 @@
 """The diagnosis of one attempt of a job: what is read comes in, the findings of all detectors go out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from gradcube.diagnosis import catalog
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepAssembler, StepFrame
+from gradcube.diagnosis.guard import Budget, Guard, Question, Reached
 from gradcube.windows.rows import ResourceRows, StepRows
 
 
 class Diagnosis:
-    """All detectors over one attempt.
+    """All detectors over one attempt, each behind a Guard.
 
         diagnosis = Diagnosis("bert", 0, catalog.build())
         findings = diagnosis.add(rows) + diagnosis.advance(watermark_micros)
 
-    Rows may come in any order, and again after a restart.
+    Rows may come in any order, and again after a restart. `configure` changes thresholds and switches at any time.
     """
 
-    def __init__(self, job: str, attempt: int, detectors: Sequence[Detector]) -> None:
-        self._detectors = detectors
+    def __init__(
+        self, job: str, attempt: int, detectors: Sequence[Detector] = (), budget: Budget | None = None
+    ) -> None:
+        self._job = job
         self._attempt = attempt
+        self._budget = budget or Budget()
+        self._guards: list[Guard] = []
         self._assembler = StepAssembler(job, attempt)
+        self._reached = Reached()
         self._watermark = 0
+        self._followed_by: int | None = None
+        for detector in detectors:
+            self._guard(detector.name).hold(detector)
 
     @property
     def missed_rows(self) -> int:
         """Rows that came after their step had been looked at."""
         return self._assembler.missed
+
+    def configure(
+        self, thresholds: Mapping[str, str], known: tuple[type[Detector], ...] = catalog.DETECTORS
+    ) -> list[Finding]:
+        """Thresholds and switches from here on, see `catalog.parse`; also the ends of episodes that are let go of.
+
+        A detector of `known` that was not there is there now. Raises ConfigError, and has changed nothing then.
+        """
+        wanted, guards = catalog.parse(thresholds, known), {guard.name: guard for guard in self._guards}
+        findings = []
+        for kind in known:
+            guard = guards.get(kind.name) or self._guard(kind.name)
+            findings += guard.configure(kind, *wanted[kind.name], self._reached)
+        return findings
 
     def add(self, rows: StepRows) -> list[Finding]:
         """Findings of the steps that these rows complete; rows of other attempts are left out."""
@@ -40,8 +64,24 @@ class Diagnosis:
         return self._ask(lambda detector: detector.observe_resources(own)) if len(own) else []
 
     def add_lifecycle(self, event: Mapping[str, Any]) -> list[Finding]:
-        """Findings of a Lifecycle record; that of another attempt is left out."""
-        return self._ask(lambda detector: detector.observe_lifecycle(event)) if self._is_own(event) else []
+        """Findings of a Lifecycle record; that of a later attempt says that this one is over."""
+        if event["attempt"] > self._attempt:
+            return self.follow_by(event["attempt"], event["at"])
+        if event["attempt"] < self._attempt:
+            return []
+        return self._ask(lambda detector: detector.observe_lifecycle(event))
+
+    def follow_by(self, attempt: int, at_micros: int) -> list[Finding]:
+        """A later attempt is there: detectors are told once, as a JOB_FINISHED of this one."""
+        if self._followed_by is not None:
+            return []
+        self._followed_by = attempt
+        event = {
+            "job": self._job, "attempt": self._attempt, "kind": "JOB_FINISHED", "at": at_micros, "epoch": 0,
+            "rank": None, "node": None, "shard": None, "step": None, "detail": f"attempt {attempt} took over",
+            "model": "", "model_parameters": 0, "hardware": "", "dataset": "", "world_size": 0,
+        }  # fmt: skip
+        return self._ask(lambda detector: detector.observe_lifecycle(event))
 
     def advance(self, watermark_micros: int) -> list[Finding]:
         """Findings of the steps that nothing more is expected for, and of the time that has passed."""
@@ -52,19 +92,23 @@ class Diagnosis:
             findings += self._ask(lambda detector: detector.pass_time(watermark_micros, waiting))
         return findings
 
-    def restore(self, findings: Sequence[Finding]) -> None:
+    def restore(self, findings: Sequence[Finding]) -> list[Finding]:
         """Hands the last finding of each earlier episode to the detectors, closed ones too."""
-        for detector in self._detectors:
-            detector.restore([finding for finding in findings if finding.kind in detector.kinds])
+        return [found for guard in self._guards for found in guard.restore(findings, self._reached)]
 
-    def _is_own(self, event: Mapping[str, Any]) -> bool:
-        return bool(event["attempt"] == self._attempt)
+    def _guard(self, name: str) -> Guard:
+        self._guards.append(Guard(name, self._job, self._attempt, self._budget))
+        return self._guards[-1]
 
     def _observe(self, frames: Sequence[StepFrame]) -> list[Finding]:
-        return [found for frame in frames for found in self._ask(partial(_observe, frame))]
+        findings = []
+        for frame in frames:
+            self._reached = Reached(frame.step, frame.at_micros)
+            findings += self._ask(partial(_observe, frame))
+        return findings
 
-    def _ask(self, question: Callable[[Detector], list[Finding]]) -> list[Finding]:
-        return [finding for detector in self._detectors for finding in question(detector)]
+    def _ask(self, question: Question) -> list[Finding]:
+        return [finding for guard in self._guards for finding in guard.ask(question, self._reached)]
 
 
 def _observe(frame: StepFrame, detector: Detector) -> list[Finding]:
