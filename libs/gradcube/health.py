@@ -1,7 +1,8 @@
 """Health, readiness and metrics over HTTP for processes that have no web server of their own.
 
-GET /live is 200 while the process answers. GET /ready is 200 or 503 with the checks as JSON. GET /metrics is
-Prometheus text. GET /status is the process's own counters as JSON.
+GET /live is 200 while the process answers and its own check, if it has one, says that it works; 503 asks for a restart.
+GET /ready is 200 or 503 with the checks as JSON. GET /metrics is Prometheus text. GET /status is the process's own
+counters as JSON.
 """
 
 import json
@@ -21,7 +22,8 @@ JSON = "application/json"
 class HealthServer:
     """Serves health from a daemon thread.
 
-    `checks` gives each readiness check as name -> bool, `status` the counters; both are called per request.
+    `checks` gives each readiness check as name -> bool, `status` the counters, `live` whether the process still does
+    its work, which only a restart would mend; all are called per request.
     Raises ConfigError when the port is taken. `with HealthServer(...) as health: health.port`.
     """
 
@@ -33,9 +35,10 @@ class HealthServer:
         checks: Callable[[], Mapping[str, bool]],
         status: Callable[[], Mapping[str, Any]],
         registry: CollectorRegistry,
+        live: Callable[[], bool] = lambda: True,
     ) -> None:
         routes: dict[str, Callable[[], tuple[int, str, bytes]]] = {
-            "/live": lambda: (200, JSON, b'{"live": true}'),
+            "/live": lambda: _live(live()),
             "/ready": lambda: _ready(checks()),
             "/status": lambda: (200, JSON, json.dumps(dict(status())).encode()),
             "/metrics": lambda: (200, "text/plain; version=0.0.4", generate_latest(registry)),
@@ -63,6 +66,10 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _live(live: bool) -> tuple[int, str, bytes]:
+    return (200 if live else 503, JSON, json.dumps({"live": live}).encode())
 
 
 def _ready(checks: Mapping[str, bool]) -> tuple[int, str, bytes]:

@@ -6,8 +6,11 @@ from typing import Any
 
 import structlog
 
+from gradcube.diagnosis import plugins
+from gradcube.diagnosis.guard import Budget
 from gradcube.settings import KafkaSettings
 from gradcube_metrics.counters import Counters, Gauges
+from gradcube_metrics.diagnosing import Detectors
 from gradcube_metrics.fast_fetch import BatchApp, check_faust_version
 from gradcube_metrics.kafka_access import broker_url, credentials
 from gradcube_metrics.output import Output
@@ -28,6 +31,9 @@ class MetricsApp:
 
     def __init__(self, settings: MetricsSettings, kafka: KafkaSettings, datadir: str) -> None:
         check_faust_version()
+        names = [name.strip() for name in settings.detectors.split(",") if name.strip()]
+        known = plugins.load(names, refused=lambda reason: log.error("detector refused", reason=reason))
+        log.info("detectors", names=[kind.name for kind in known])
         self.settings = settings
         self.kafka = kafka
         self.counters = Counters()
@@ -35,7 +41,8 @@ class MetricsApp:
         self.assigned = False
         self.faust = BatchApp(**_options(settings, kafka, datadir))
         output = Output(self.faust)
-        self.merging = MergeStage(settings, kafka, output, self.counters, self.gauges)
+        detectors = Detectors(known, Budget(time.perf_counter, settings.detector_share))
+        self.merging = MergeStage(settings, kafka, output, self.counters, self.gauges, detectors)
         self._reducing = ReduceStage(output, self.counters)
         self._declare()
 
@@ -48,7 +55,7 @@ class MetricsApp:
         ):
             self._agent(topic, take)
         self.faust.task(self._tick)
-        self.faust.task(self._follow_descriptions)
+        self.faust.task(self._follow)
         self.faust.on_partitions_assigned.connect(self._on_assigned, weak=False)
         self.faust.on_partitions_revoked.connect(self._on_revoked, weak=False)
 
@@ -79,8 +86,8 @@ class MetricsApp:
                 await self._or_crash(self.merging.tick())
                 self.gauges.lag = self._lag()
 
-    async def _follow_descriptions(self) -> None:
-        await self._or_crash(self.merging.descriptions.follow(self.kafka))
+    async def _follow(self) -> None:
+        await self._or_crash(self.merging.following.follow(self.kafka))
 
     async def _on_assigned(self, _app: Any, assigned: set[Any], **_: Any) -> None:
         self.merging.assign(tp.partition for tp in assigned if tp.topic == PARTIALS)

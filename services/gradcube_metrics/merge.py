@@ -5,20 +5,17 @@ Partials and the time come in; findings, facts to write and the batches that are
 
 import heapq
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from gradcube.diagnosis import Diagnosis, Finding, catalog
+from gradcube.diagnosis import Finding
 from gradcube.events import Fact
-from gradcube.windows import Added, JobDescription, JobWindows, StepRows, Watermarks, WindowSettings
+from gradcube.windows import Added, JobDescription, JobWindows, Watermarks, WindowSettings
 from gradcube.windows.settings import MICROS
+from gradcube_metrics.diagnosing import Detectors, JobDiagnoses
 from gradcube_metrics.partials import RESOURCES, STEPS, Partial
 from gradcube_metrics.settings import MetricsSettings
-
-FindingKey = tuple[str, str, float]
 
 
 @dataclass
@@ -65,8 +62,18 @@ class Heard:
 class JobMerge:
     """One job: `hear` a partial, `close` what is due, write it, then `settle`."""
 
-    def __init__(self, job: str, settings: MetricsSettings, recovered: Recovered, now_micros: int) -> None:
+    def __init__(
+        self,
+        job: str,
+        settings: MetricsSettings,
+        recovered: Recovered,
+        now_micros: int,
+        detectors: Detectors | None = None,
+    ) -> None:
         self.job = job
+        self.heard_events = 0
+        """The number of the last lifecycle record taken in, see `Descriptions.events_after`."""
+        self.diagnoses = JobDiagnoses(job, detectors or Detectors(), recovered.findings)
         self.windows = JobWindows(
             WindowSettings(settings.pane_seconds, settings.job_window_seconds, settings.subject_window_seconds),
             job,
@@ -74,10 +81,7 @@ class JobMerge:
         if recovered.state is not None:
             self.windows.restore(recovered.state)
         self._written = recovered.fact_ids
-        self._findings = recovered.findings
-        self._known: set[FindingKey] = {_key(finding) for finding in recovered.findings}
         self._marks = Watermarks(settings.grace_seconds, settings.idle_seconds)
-        self._diagnoses: dict[int, Diagnosis] = {}
         self._window_micros = settings.subject_window_seconds * MICROS
         # Until every partition of the source had its chance to speak, a backlog of one is not the end of another.
         self._closes_from_micros = now_micros + round(settings.idle_seconds * MICROS)
@@ -95,8 +99,7 @@ class JobMerge:
         # Late rows count in the pane that is open now, so the batch waits for that one too.
         self._keep(max(added.max_event_micros, self._watermark), hold)
         late = Partial(partial.source, added.late) if len(added.late) else None
-        findings = self._diagnose(partial.rows) if topic == STEPS else []
-        return Heard(findings, late, added.duplicate)
+        return Heard(self._diagnose(partial), late, added.duplicate)
 
     def close(self, now_micros: int, description: JobDescription) -> Closing | None:
         """The windows that are due, or None. They count as closed from here on, and must be written."""
@@ -115,8 +118,7 @@ class JobMerge:
         """What the passing of time tells the detectors: steps that a lost rank will never complete."""
         if now_micros < self._closes_from_micros:
             return []
-        watermark = self._marks.watermark(now_micros)
-        return self._new([found for each in self._diagnoses.values() for found in each.advance(watermark)])
+        return self.diagnoses.advance(self._marks.watermark(now_micros))
 
     def settle(self) -> None:
         """All that `close` gave is written: lets go of the batches that waited for it."""
@@ -129,25 +131,11 @@ class JobMerge:
         """Panes that hold something that is not yet written."""
         return self.windows.open_windows
 
-    def _diagnose(self, rows: StepRows) -> list[Finding]:
-        findings: list[Finding] = []
-        for attempt in np.unique(rows.attempt).tolist():
-            own = rows.take(rows.attempt == attempt)
-            findings += self._diagnosis(attempt).add(own)
-        return self._new(findings)
-
-    def _diagnosis(self, attempt: int) -> Diagnosis:
-        if attempt not in self._diagnoses:
-            diagnosis = Diagnosis(self.job, attempt, catalog.build())
-            last = {finding.id: finding for finding in self._findings if finding.attempt == attempt}
-            diagnosis.restore(list(last.values()))
-            self._diagnoses[attempt] = diagnosis
-        return self._diagnoses[attempt]
-
-    def _new(self, findings: Sequence[Finding]) -> list[Finding]:
-        fresh = [finding for finding in findings if _key(finding) not in self._known]
-        self._known.update(map(_key, fresh))
-        return fresh
+    def _diagnose(self, partial: Partial) -> list[Finding]:
+        topic = partial.source[0]
+        if topic == STEPS:
+            return self.diagnoses.add(partial.rows)
+        return self.diagnoses.add_resources(partial.rows, partial.source) if topic == RESOURCES else []
 
     def _keep(self, event_micros: int, hold: Hold) -> None:
         hold.open += 1
@@ -159,8 +147,15 @@ class JobMerge:
 class PartitionMerge:
     """The jobs of one partition of partials, since this process owns it."""
 
-    def __init__(self, settings: MetricsSettings, recovered: Mapping[str, Recovered], replay_until: int = 0) -> None:
+    def __init__(
+        self,
+        settings: MetricsSettings,
+        recovered: Mapping[str, Recovered],
+        replay_until: int = 0,
+        detectors: Detectors | None = None,
+    ) -> None:
         self._settings = settings
+        self._detectors = detectors
         self._replay_until = replay_until
         self._recovered = dict(recovered)
         self.jobs: dict[str, JobMerge] = {}
@@ -179,10 +174,5 @@ class PartitionMerge:
         """The job's merge, with what was recovered of it when it is heard of first."""
         if name not in self.jobs:
             recovered = self._recovered.pop(name, Recovered())
-            self.jobs[name] = JobMerge(name, self._settings, recovered, now_micros)
+            self.jobs[name] = JobMerge(name, self._settings, recovered, now_micros, self._detectors)
         return self.jobs[name]
-
-
-def _key(finding: Finding) -> FindingKey:
-    """What makes a record of an episode the same as one that is written: it opens and closes once."""
-    return finding.id, finding.state, finding.magnitude if finding.state == "UPDATED" else 0.0

@@ -25,13 +25,15 @@ async def run(settings: MetricsSettings, kafka: KafkaSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    pages, registry = Pages(), CollectorRegistry()
+    pages, registry = Pages(settings.stuck_seconds), CollectorRegistry()
+    beating = asyncio.create_task(pages.beat())
     with serve(settings, pages, registry) as health, tempfile.TemporaryDirectory(prefix="gradcube-metrics-") as datadir:
         log.info("serving", port=health.port)
         if await _topics_are_right(kafka, load_topics(), stop):
             app = MetricsApp(settings, kafka, datadir)
             publish(pages, app, registry)
             await _run_app(app, stop)
+    beating.cancel()
 
 
 async def _topics_are_right(kafka: KafkaSettings, specs: Mapping[str, TopicSpec], stop: asyncio.Event) -> bool:

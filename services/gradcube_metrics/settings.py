@@ -26,5 +26,11 @@ class MetricsSettings(ServiceSettings):
     """How far back own output is read after a start; the retention of gradcube.partials and a margin."""
     fetch_bytes: int = Field(default=1 << 20, ge=1 << 16)
     """Largest batch of one partition."""
+    detectors: str = ""
+    """Detectors of one's own: `module:Class`, with commas between. Those of installed packages need not be named."""
+    detector_share: float = Field(default=0.25, gt=0)
+    """A detector that takes more than this share of the time is switched off."""
+    stuck_seconds: float = Field(default=120, gt=0)
+    """/live fails when the event loop has not come round for this long."""
     session_seconds: float = Field(default=15, ge=6)
     """A worker not heard of for this long loses its partitions to the others."""

@@ -8,12 +8,16 @@ from typing import Any
 
 import structlog
 
+from gradcube.diagnosis import Finding
 from gradcube.errors import SchemaError
 from gradcube.settings import KafkaSettings
+from gradcube_metrics.controls import CONTROL, Controls
 from gradcube_metrics.counters import Counters, Gauges
 from gradcube_metrics.decode import REDUCERS
-from gradcube_metrics.descriptions import Descriptions
+from gradcube_metrics.descriptions import LIFECYCLE, Descriptions
+from gradcube_metrics.diagnosing import Detectors
 from gradcube_metrics.fast_fetch import FetchBatch
+from gradcube_metrics.following import Following
 from gradcube_metrics.merge import Hold, JobMerge, PartitionMerge
 from gradcube_metrics.output import Output, written
 from gradcube_metrics.partials import STEPS, decode_partial
@@ -77,9 +81,20 @@ class MergeStage:
     """Stage two: a batch of partials is done once all windows and findings that it takes part in are written."""
 
     def __init__(
-        self, settings: MetricsSettings, kafka: KafkaSettings, output: Output, counters: Counters, gauges: Gauges
+        self,
+        settings: MetricsSettings,
+        kafka: KafkaSettings,
+        output: Output,
+        counters: Counters,
+        gauges: Gauges,
+        detectors: Detectors,
     ) -> None:
         self.descriptions = Descriptions()
+        self.controls = Controls(detectors.known)
+        self.following = Following(
+            {(LIFECYCLE, "Lifecycle"): self.descriptions.learn, (CONTROL, "Command"): self.controls.learn}
+        )
+        self._detectors = detectors
         self._settings = settings
         self._kafka = kafka
         self._output = output
@@ -133,9 +148,9 @@ class MergeStage:
 
     async def _recover(self, partition: int) -> PartitionMerge:
         recovered, replay_until = await recover(self._kafka, partition, self._settings.lookback_seconds)
-        await self.descriptions.caught_up.wait()
+        await self.following.caught_up.wait()
         log.info("recovered", partition=partition, jobs=len(recovered), replay_until=replay_until)
-        return PartitionMerge(self._settings, recovered, replay_until)
+        return PartitionMerge(self._settings, recovered, replay_until, self._detectors)
 
     async def _hear(self, merge: PartitionMerge, batch: FetchBatch) -> None:
         hold, sends = Hold(batch), list[Any]()
@@ -147,11 +162,14 @@ class MergeStage:
                 sends.append(await self._output.dead_letter(record, error, "merge"))
                 continue
             now = self._now_micros()
-            heard = merge.job(partial.job, now).hear(partial, hold, now)
+            job = merge.job(partial.job, now)
+            findings = self._follow(job)
+            heard = job.hear(partial, hold, now)
+            findings += heard.findings
             self._counters.partials_read += 1
             self._counters.records_duplicate += heard.duplicates
-            self._counters.findings_written += len(heard.findings)
-            sends += await self._output.findings(heard.findings, batch.partition)
+            self._counters.findings_written += len(findings)
+            sends += await self._output.findings(findings, batch.partition)
             if heard.late is not None:
                 self._counters.records_late += len(heard.late.rows)
                 sends.append(await self._output.late(record, heard.late))
@@ -166,7 +184,7 @@ class MergeStage:
 
     async def _close_job(self, job: JobMerge, partition: int) -> None:
         now = self._now_micros()
-        findings = job.advance(now)
+        findings = self._follow(job) + job.advance(now)
         await written(await self._output.findings(findings, partition))
         self._counters.findings_written += len(findings)
         closing = job.close(now, self.descriptions.of(job.job))
@@ -175,5 +193,14 @@ class MergeStage:
             job.settle()
             self._counters.wrote_facts(job.job, len(closing.facts))
 
+    def _follow(self, job: JobMerge) -> list[Finding]:
+        """What operators and the coordinator have said since the last look."""
+        findings = job.diagnoses.configure(self.controls.of(job.job))
+        news = self.descriptions.events_after(job.job, job.heard_events)
+        if news:
+            job.heard_events = news[-1][0]
+            findings += job.diagnoses.add_lifecycle(event for _, event in news)
+        return findings
+
     def _now_micros(self) -> int:
-        return self.descriptions.clock.now(time.time_ns() // 1000)
+        return self.following.clock.now(time.time_ns() // 1000)
