@@ -23,11 +23,13 @@ class Table:
     """Base of the row types: everything that follows from being columns of one length.
 
     A subclass is a frozen dataclass with a `job` and array fields; MATRICES names the fields that are
-    (rows, names) matrices and travel as one column a name.
+    (rows, names) matrices and travel as one column a name. ADDED are those of these columns that came later: where
+    an older release wrote the rows, they are NaN. Columns of a newer release are passed over.
     """
 
     DTYPES: ClassVar[Mapping[str, str]]
     MATRICES: ClassVar[Mapping[str, Any]]
+    ADDED: ClassVar[frozenset[str]] = frozenset()
     job: str
     offset: IntArray
 
@@ -65,13 +67,19 @@ class Table:
         built: dict[str, Any] = {}
         for name, dtype in cls.DTYPES.items():
             if name in cls.MATRICES:
-                parts = [_column(columns, part, dtype) for part in cls.MATRICES[name]]
+                parts = [_column(cls._or_nan(columns, part), part, dtype) for part in cls.MATRICES[name]]
                 _same_length(cls.MATRICES[name], parts)
                 built[name] = np.stack(parts, axis=1)
             else:
                 built[name] = _column(columns, name, dtype)
         _same_length(list(built), list(built.values()))
         return cls(job=job, **built)  # type: ignore[call-arg]
+
+    @classmethod
+    def _or_nan(cls, columns: Mapping[str, Column], name: str) -> Mapping[str, Column]:
+        if name not in cls.ADDED or name in columns or "offset" not in columns:
+            return columns
+        return {name: np.full(len(columns["offset"]), np.nan)}
 
 
 def _column(columns: Mapping[str, Column], name: str, dtype: str) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """A view of a closed window as facts: every metric that the view's subjects have a value of."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ def facts_of(view: View, start_micros: int, description: JobDescription) -> Iter
     """
     if not view.subjects:
         return
+    view = replace(view, description=description)
     for metric in metrics_for(view):
         measures = metric.compute(view)
         for at in np.flatnonzero(measures.usable()).tolist():

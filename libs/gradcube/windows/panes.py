@@ -6,9 +6,10 @@ import numpy as np
 
 from gradcube.windows.accumulator import Accumulator
 from gradcube.windows.columns import FloatArray, IntArray
-from gradcube.windows.rows import RESOURCE_FLOATS, SERVER_FLOATS
 from gradcube.windows.samples import COLUMN, SKETCHED, STEP_COLUMNS
+from gradcube.windows.side_samples import EVALUATION_COLUMNS, RESOURCE_COLUMNS, SERVER_COLUMNS
 from gradcube.windows.sketch import LogSketch
+from gradcube.windows.step_table import StepTable
 
 _SKETCHED_AT = [COLUMN[name] for name in SKETCHED]
 
@@ -18,35 +19,29 @@ class Pane:
 
     def __init__(self) -> None:
         self.steps = Accumulator(len(STEP_COLUMNS))
-        self.resources = Accumulator(len(RESOURCE_FLOATS))
-        self.nodes = Accumulator(len(RESOURCE_FLOATS))
-        self.servers = Accumulator(len(SERVER_FLOATS))
-        self.sketches: dict[int, LogSketch] = {}
-        """By attempt; one row for each of SKETCHED."""
-        self.seen_steps: dict[int, list[IntArray]] = {}
-        """By attempt: distinct steps of each batch."""
+        self.resources = Accumulator(len(RESOURCE_COLUMNS))
+        self.nodes = Accumulator(len(RESOURCE_COLUMNS))
+        self.servers = Accumulator(len(SERVER_COLUMNS))
+        self.evaluations = Accumulator(len(EVALUATION_COLUMNS))
+        self.sketch = LogSketch(len(SKETCHED))
+        """By series of ranks; one column for each of SKETCHED."""
+        self.by_step: dict[int, StepTable] = {}
+        """By attempt; wanted by the job's windows alone."""
 
     def add_steps(self, series: IntArray, samples: FloatArray, attempt: IntArray, step: IntArray) -> None:
         """Adds rows: `samples` is (rows, STEP_COLUMNS), the others (rows,)."""
         self.steps.add(series, samples)
+        self.sketch.add(series, samples[:, _SKETCHED_AT])
         for own in np.unique(attempt).tolist():
             rows = attempt == own
-            self.sketches.setdefault(own, LogSketch(len(SKETCHED))).add(samples[rows][:, _SKETCHED_AT])
-            self.seen_steps.setdefault(own, []).append(np.unique(step[rows]))
-
-    def distinct_steps(self, attempt: int) -> IntArray:
-        """The steps that any rank of the attempt ended here, ascending."""
-        seen = self.seen_steps.get(attempt, [])
-        return np.unique(np.concatenate(seen)) if seen else np.empty(0, np.int64)
+            self.by_step.setdefault(own, StepTable()).add(step[rows], samples[rows])
 
     def merge(self, other: "Pane") -> None:
         """Adds all that the other one holds."""
-        for name in ("steps", "resources", "nodes", "servers"):
+        for name in ("steps", "resources", "nodes", "servers", "evaluations", "sketch"):
             getattr(self, name).merge(getattr(other, name))
-        for attempt, sketch in other.sketches.items():
-            self.sketches.setdefault(attempt, LogSketch(len(SKETCHED))).merge(sketch)
-        for attempt, seen in other.seen_steps.items():
-            self.seen_steps.setdefault(attempt, []).extend(seen)
+        for attempt, table in other.by_step.items():
+            self.by_step.setdefault(attempt, StepTable()).merge(table)
 
 
 def merged(panes: Iterable[Pane]) -> Pane:

@@ -1,6 +1,20 @@
 """How far the attempts of a job have come: which of a window's steps are new, and which only repeat lost work."""
 
-from gradcube.windows.panes import Pane
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcube.windows.columns import BoolArray, IntArray
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Of each step of an attempt in a window, (k,): not counted before; and not done by any attempt before."""
+
+    first: BoolArray
+    new: BoolArray
+    begun: bool
+    """Whether this is the first window of the attempt."""
 
 
 class Progress:
@@ -14,19 +28,16 @@ class Progress:
         """The newest attempt seen; 0 before any."""
         return max(self._greatest, default=0)
 
-    def advance(self, window: Pane) -> dict[int, tuple[int, int]]:
-        """For each attempt in the window: its steps not counted before, and those that no attempt had done.
+    def advance(self, attempt: int, steps: IntArray) -> Advance:
+        """What the distinct steps (k,), ascending, of an attempt in a window add.
 
         A step whose ranks end it in two windows counts in the first; one that a restart repeats is not new.
         """
-        counted = {}
-        for attempt in sorted(window.seen_steps):
-            steps = window.distinct_steps(attempt)
-            own = self._greatest.get(attempt, -1)
-            reached = max(self._greatest.values(), default=-1)
-            counted[attempt] = (int((steps > own).sum()), int((steps > reached).sum()))
-            self._greatest[attempt] = max(own, int(steps[-1]))
-        return counted
+        own = self._greatest.get(attempt, -1)
+        reached = max(self._greatest.values(), default=-1)
+        begun = attempt not in self._greatest
+        self._greatest[attempt] = max(own, int(np.max(steps, initial=-1)))
+        return Advance(steps > own, steps > reached, begun)
 
     def state(self) -> list[list[int]]:
         """[attempt, greatest step] of each, ascending."""

@@ -8,42 +8,64 @@ import numpy as np
 from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, MISSING
 from gradcube.windows.columns import FloatArray, IntArray
 from gradcube.windows.rows import StepRows
+from gradcube.windows.settings import MICROS
 
 TIMINGS = (
     "step_seconds", "data_seconds", "forward_seconds", "backward_seconds", "sync_wait_seconds",
     "optimizer_seconds", "cpu_seconds",
 )  # fmt: skip
-SKETCHED = (*TIMINGS, "staleness")
+SKETCHED = (*TIMINGS, "staleness", "append_delay_seconds")
 """Names that have percentiles."""
-DERIVED = ("compute_seconds", "sync_wait_ratio", "update_ratio", "masked_accuracy_ratio", "nonfinite_count")
-BOOKKEEPING = ("records", "dropped_records", "late_records", "duplicate_records", "clock_skew_seconds")
+DERIVED = (
+    "compute_seconds", "busy_seconds", "sync_wait_ratio", "update_ratio", "masked_accuracy_ratio", "nonfinite_count",
+    "reliable_output_ratio", "grad_square", "global_grad_square",
+)  # fmt: skip
+BOOKKEEPING = (
+    "records", "dropped_records", "late_records", "duplicate_records", "clock_skew_seconds", "append_delay_seconds",
+    "append_lag_seconds",
+)  # fmt: skip
 STEP_COLUMNS = (*FLOAT_FIELDS, *COUNT_FIELDS, *DERIVED, *BOOKKEEPING)
 COLUMN = {name: at for at, name in enumerate(STEP_COLUMNS)}
-_WATCHED = ("loss", "grad_norm", "global_grad_norm", "update_norm", "param_norm")
+_WATCHED_AT = [COLUMN[name] for name in ("loss", "grad_norm", "global_grad_norm", "update_norm", "param_norm")]
 
 
-def step_samples(rows: StepRows, skew_seconds: FloatArray) -> FloatArray:
-    """(rows, STEP_COLUMNS); `skew_seconds` (rows,) is how far each row's clock was ahead, NaN when it was right."""
+def step_samples(rows: StepRows, event_micros: IntArray) -> FloatArray:
+    """(rows, STEP_COLUMNS); `event_micros` (rows,) is when each happened, by the broker's clock where that is right."""
     floats = rows.floats.astype(np.float64)
     counts = np.where(rows.counts == MISSING, np.nan, rows.counts)
-    of = {name: floats[:, at] for at, name in enumerate(FLOAT_FIELDS)}
-    of |= {name: counts[:, at] for at, name in enumerate(COUNT_FIELDS)}
-    infinite = sum(np.isinf(of[name]).astype(np.int64) for name in _WATCHED)
     table = np.full((len(rows), len(STEP_COLUMNS)), np.nan)
     table[:, : floats.shape[1]] = floats
     table[:, floats.shape[1] : floats.shape[1] + counts.shape[1]] = counts
     with np.errstate(divide="ignore", invalid="ignore"):
-        table[:, COLUMN["compute_seconds"]] = of["forward_seconds"] + of["backward_seconds"]
-        table[:, COLUMN["sync_wait_ratio"]] = of["sync_wait_seconds"] / of["step_seconds"]
-        table[:, COLUMN["update_ratio"]] = of["update_norm"] / of["param_norm"]
-        # A row that predicted without saying how many were right says nothing about accuracy.
-        table[:, COLUMN["masked_accuracy_ratio"]] = of["correct"] / of["predicted"]
+        _derive(table)
+    _keep_books(table, rows, event_micros)
+    return table
+
+
+def _derive(table: FloatArray) -> None:
+    of = {name: table[:, at] for name, at in COLUMN.items()}
+    of["compute_seconds"][:] = of["forward_seconds"] + of["backward_seconds"]
+    of["busy_seconds"][:] = of["step_seconds"] - of["sync_wait_seconds"]
+    of["sync_wait_ratio"][:] = of["sync_wait_seconds"] / of["step_seconds"]
+    of["update_ratio"][:] = of["update_norm"] / of["param_norm"]
+    # A row that predicted without saying how many were right says nothing about accuracy.
+    of["masked_accuracy_ratio"][:] = of["correct"] / of["predicted"]
     # The record counts its own loss already; this is for the writers that do not.
-    table[:, COLUMN["nonfinite_count"]] = np.maximum(np.nan_to_num(of["nonfinite"]), infinite)
+    infinite = np.isinf(table[:, _WATCHED_AT]).sum(axis=1)
+    of["nonfinite_count"][:] = np.maximum(np.nan_to_num(of["nonfinite"]), infinite)
+    of["reliable_output_ratio"][:] = of["nonfinite_count"] == 0
+    # Only where both are known: one without the other says nothing about their ratio.
+    of["grad_square"][:] = of["grad_norm"] ** 2 + 0.0 * of["global_grad_norm"]
+    of["global_grad_square"][:] = of["global_grad_norm"] ** 2 + 0.0 * of["grad_norm"]
+
+
+def _keep_books(table: FloatArray, rows: StepRows, event_micros: IntArray) -> None:
+    skew = (rows.ended_at_micros - event_micros) / MICROS
     table[:, COLUMN["records"]] = 1
     table[:, COLUMN["dropped_records"]] = rows.dropped
-    table[:, COLUMN["clock_skew_seconds"]] = skew_seconds
-    return table
+    table[:, COLUMN["clock_skew_seconds"]] = np.where(skew == 0, np.nan, skew)
+    table[:, COLUMN["append_delay_seconds"]] = np.maximum(rows.appended_at_micros - event_micros, 0) / MICROS
+    table[:, COLUMN["append_lag_seconds"]] = (rows.appended_at_micros - rows.ended_at_micros) / MICROS
 
 
 def bookkeeping(series: IntArray, column: str) -> FloatArray:

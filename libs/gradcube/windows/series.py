@@ -1,4 +1,4 @@
-"""Dense numbers for what is measured: 0, 1, 2 ... for each (attempt, rank), node or shard of one job.
+"""Dense numbers for what is measured: 0, 1, 2 ... for each (attempt, rank), node, shard or dataset of one job.
 
 Columns of keys come in; columns of numbers that index the accumulators' matrices go out.
 """
@@ -49,10 +49,10 @@ class SeriesTable:
             found[place] = self._id(int(attempt[at]), int(number[at]), str(node[at]), own_stage)
         return found[inverse]
 
-    def node_ids(self, attempt: NDArray[np.int32], node: NDArray[np.object_]) -> IntArray:
-        """The id of each row's (attempt, node), (rows,)."""
-        pairs = zip(attempt.tolist(), node.tolist(), strict=True)
-        return np.array([self._id(own, name, name, UNKNOWN_STAGE) for own, name in pairs], np.int64)
+    def named_ids(self, attempt: NDArray[np.int32], name: NDArray[np.object_], node: NDArray[np.object_]) -> IntArray:
+        """The id of each row's (attempt, name), (rows,), for what has a name instead of a number."""
+        rows = zip(attempt.tolist(), name.tolist(), node.tolist(), strict=True)
+        return np.array([self._id(own, name, node, UNKNOWN_STAGE) for own, name, node in rows], np.int64)
 
     def _id(self, attempt: int, name: int | str, node: str, stage: int) -> int:
         found = self._ids.get((attempt, name))

@@ -1,21 +1,28 @@
-"""What a metric sees of a window: named columns over the subjects of one kind, and a few things that only a job has."""
+"""What a metric sees of a window: named columns over the subjects of one kind, and the ranks that they are made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gradcube.windows.accumulator import Accumulator
 from gradcube.windows.columns import FloatArray, IntArray
-from gradcube.windows.peers import peer_ratio
-from gradcube.windows.samples import COLUMN, SKETCHED
+from gradcube.windows.samples import SKETCHED
 from gradcube.windows.series import Subject
+from gradcube.windows.settings import JobDescription
 from gradcube.windows.sketch import LogSketch
+
+Measured = tuple[float, float, float, float, float]
+"""Value, sum, least, greatest and number of samples, as in Measures."""
+PERCENTS = (50, 95, 99)
 
 
 @dataclass(frozen=True)
 class View:
-    """A window over n subjects; every array is (n,) or (n, columns). `sketches` and `new_steps` are a job's alone."""
+    """A window over n subjects; every array is (n,) or (n, columns).
+
+    A view of a job, of stages or of nodes is made of `parts`, and `owner` (parts,) says which subject each belongs to.
+    """
 
     kind: str
     window_seconds: int
@@ -25,13 +32,13 @@ class View:
     counts: IntArray
     mins: FloatArray
     maxs: FloatArray
-    straggle: FloatArray
-    """The rank's mean compute time over its peers'; of a job the greatest over its ranks."""
-    sketches: tuple[LogSketch | None, ...] = ()
-    attempt_steps: IntArray | None = None
-    """Steps that the attempt ended for the first time in this window."""
-    new_steps: IntArray | None = None
-    """Those of them that no earlier attempt had done."""
+    sketch: LogSketch | None = None
+    """Of the n subjects, a column for each of SKETCHED; None where the rows have no percentiles."""
+    parts: "View | None" = None
+    owner: IntArray | None = None
+    course: tuple[Mapping[str, Measured], ...] = ()
+    """Of each attempt of a job, what only those know who saw the windows before."""
+    description: JobDescription = field(default_factory=lambda: JobDescription(""))
 
     def total(self, name: str) -> FloatArray:
         """Sum of the column's samples."""
@@ -41,6 +48,11 @@ class View:
         """Number of the column's samples."""
         return self.counts[:, self.columns[name]]
 
+    def mean(self, name: str) -> FloatArray:
+        """Mean of the column's samples; NaN without any."""
+        samples = self.samples(name)
+        return np.where(samples > 0, self.total(name) / np.maximum(samples, 1), np.nan)
+
     def least(self, name: str) -> FloatArray:
         """Least sample; infinite without any."""
         return self.mins[:, self.columns[name]]
@@ -49,65 +61,34 @@ class View:
         """Greatest sample; infinite without any."""
         return self.maxs[:, self.columns[name]]
 
-    def quantile(self, name: str, share: float) -> FloatArray:
-        """From the job's sketch of the column; NaN for other subjects and without samples."""
-        row = SKETCHED.index(name)
-        found = [np.nan if s is None else s.quantile(share)[row] for s in self.sketches]
-        return np.array(found) if found else np.full(len(self.subjects), np.nan)
+    def percentile(self, name: str, percent: int) -> FloatArray:
+        """From the sketch of the column; NaN without samples."""
+        return self._percentiles[percent][:, SKETCHED.index(name)]
 
+    @cached_property
+    def _percentiles(self) -> dict[int, FloatArray]:
+        assert self.sketch is not None, "only views of step records are asked"
+        return {percent: self.sketch.quantile(percent / 100, len(self.subjects)) for percent in PERCENTS}
 
-def subject_view(
-    kind: str, accumulator: Accumulator, subjects: list[Subject], columns: dict[str, int], window_seconds: int
-) -> View:
-    """The view over the series that have anything in this window, by attempt, then number, then name."""
-    used = np.flatnonzero(accumulator.counts.any(axis=1))
-    order = sorted(used.tolist(), key=lambda at: _order(subjects[at]))
-    at = np.array(order, np.int64)
-    chosen = [subjects[place] for place in order]
-    view = View(
-        kind, window_seconds, chosen, columns, accumulator.sums[at], accumulator.counts[at],
-        accumulator.mins[at], accumulator.maxs[at], np.full(len(at), np.nan),
-    )  # fmt: skip
-    if kind == "rank" and columns is COLUMN:
-        view.straggle[:] = _straggle(view)
-    return view
+    def stages(self) -> IntArray:
+        """(n,) attempt and stage of each subject, as one number."""
+        attempts = np.array([subject.attempt for subject in self.subjects], np.int64)
+        return attempts << 32 | np.array([subject.stage for subject in self.subjects], np.int64)
 
+    def of_course(self, name: str) -> FloatArray:
+        """(n, 5) Measured of each attempt; NaN, and 0 samples, for those that have none."""
+        nothing = (np.nan, np.nan, np.nan, np.nan, 0.0)
+        return np.array([own.get(name, nothing) for own in self.course], np.float64).reshape(-1, 5)
 
-def _order(subject: Subject) -> tuple[int, int, str]:
-    return subject.attempt, int(subject.name) if subject.name.isdecimal() else -1, subject.name
+    @property
+    def ranks(self) -> "View":
+        """The parts; a view of ranks is its own."""
+        return self.parts or self
 
-
-def _straggle(ranks: View) -> FloatArray:
-    at = ranks.columns["compute_seconds"]
-    counts = ranks.counts[:, at]
-    mean = np.where(counts > 0, ranks.sums[:, at] / np.maximum(counts, 1), np.nan)
-    attempts = np.array([subject.attempt for subject in ranks.subjects], np.int64)
-    stages = np.array([subject.stage for subject in ranks.subjects], np.int64)
-    return peer_ratio(mean, attempts << 32 | stages)
-
-
-def job_view(ranks: View, job: str, sketches: dict[int, LogSketch], steps: dict[int, tuple[int, int]]) -> View:
-    """The view over the attempts of a job, from that over its ranks; `steps` is (attempt steps, new steps)."""
-    attempts = sorted({subject.attempt for subject in ranks.subjects})
-    owner = np.array([subject.attempt for subject in ranks.subjects], np.int64)
-    groups = [np.flatnonzero(owner == attempt) for attempt in attempts]
-    width = ranks.sums.shape[1]
-    return View(
-        "job",
-        ranks.window_seconds,
-        [Subject("job", attempt, job, "", 0) for attempt in attempts],
-        ranks.columns,
-        np.array([ranks.sums[at].sum(axis=0) for at in groups]).reshape(-1, width),
-        np.array([ranks.counts[at].sum(axis=0) for at in groups], np.int64).reshape(-1, width),
-        np.array([ranks.mins[at].min(axis=0) for at in groups]).reshape(-1, width),
-        np.array([ranks.maxs[at].max(axis=0) for at in groups]).reshape(-1, width),
-        np.array([_greatest(ranks.straggle[at]) for at in groups]),
-        tuple(sketches.get(attempt) for attempt in attempts),
-        np.array([steps.get(attempt, (0, 0))[0] for attempt in attempts], np.int64),
-        np.array([steps.get(attempt, (0, 0))[1] for attempt in attempts], np.int64),
-    )
-
-
-def _greatest(values: NDArray[np.float64]) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.max()) if len(finite) else float("nan")
+    def greatest(self, values: FloatArray) -> FloatArray:
+        """Of values of the ranks (ranks,) the greatest of each subject, (n,); NaN where none is known."""
+        if self.owner is None:
+            return values
+        most = np.full(len(self.subjects), -np.inf)
+        np.maximum.at(most, self.owner, np.where(np.isfinite(values), values, -np.inf))
+        return np.where(np.isfinite(most), most, np.nan)

@@ -38,7 +38,11 @@ def run_job(ahead_micros: int, seconds: int = 30) -> tuple[list[Fact], int]:
 def test_a_clock_ten_minutes_off_neither_stalls_nor_loses_records(ahead_micros: int) -> None:
     facts, late = run_job(ahead_micros)
     assert late == 0
-    records = {f["TS"]: f["METRIC_VALUE"] for f in facts if (f["METRIC"], f["SUBJECT"]) == ("records", "2")}
+    records = {
+        f["TS"]: f["METRIC_VALUE"]
+        for f in facts
+        if (f["METRIC"], f["SUBJECT"], f["SUBJECT_KIND"]) == ("records", "2", "rank")
+    }
     assert sum(records.values()) == 600
     assert set(records) <= {START // 1000 + at for at in (0, 10_000, 20_000, 30_000)}, "in the windows they belong to"
 
@@ -46,7 +50,11 @@ def test_a_clock_ten_minutes_off_neither_stalls_nor_loses_records(ahead_micros: 
 @pytest.mark.parametrize("ahead_micros", [TEN_MINUTES, -TEN_MINUTES])
 def test_the_correction_is_shown(ahead_micros: int) -> None:
     facts, _ = run_job(ahead_micros)
-    skews = {f["SUBJECT"]: f["METRIC_VALUE"] for f in facts if f["METRIC"] == "clock_skew_seconds"}
+    skews = {
+        f["SUBJECT"]: f["METRIC_VALUE"]
+        for f in facts
+        if (f["METRIC"], f["SUBJECT_KIND"]) == ("clock_skew_seconds", "rank")
+    }
     assert skews["2"] == pytest.approx(ahead_micros / SECOND, abs=0.1)
     assert "0" not in skews
 

@@ -16,6 +16,6 @@ def test_no_two_metrics_of_one_kind_share_a_name() -> None:
 
 
 def test_every_metric_is_in_a_family_of_the_cube() -> None:
-    families = {"quality", "latency", "throughput", "stability", "robustness", "resource"}
+    families = {"quality", "latency", "throughput", "stability", "robustness", "resource", "dependency"}
     assert {metric.family for metric in METRICS} == families
     assert all(metric.unit and metric.formula and metric.source for metric in METRICS)

@@ -95,7 +95,7 @@ def test_null_in_a_resource_sample_is_nan_and_never_0() -> None:
 def test_a_server_sync_without_ranks_has_no_arrivals() -> None:
     record = {
         "attempt": 0, "shard": 1, "node": "p", "version": 3, "ended_at": 5, "apply_seconds": 0.25, "queue_depth": 2,
-        "arrival_seconds": [], "staleness": [], "bytes": [],
+        "rank": [], "arrival_seconds": [], "staleness": [], "bytes": [], "dropped": [],
     }  # fmt: skip
     rows = ServerRows.from_records("bert", [record], np.array([0]), np.array([6]))
     assert rows.floats[0, :2].tolist() == [0.25, 2.0]

@@ -2,12 +2,23 @@
 
 from functools import cache
 
-from gradcube.windows.metrics import latency, quality, resource, robustness, stability, throughput
+from gradcube.windows.metrics import (
+    dependency,
+    gradients,
+    latency,
+    quality,
+    resource,
+    robustness,
+    stability,
+    throughput,
+)
 from gradcube.windows.metrics.declare import Measures, Metric
 from gradcube.windows.views import View
 
 METRICS: tuple[Metric, ...] = tuple(
-    metric for family in (quality, latency, throughput, stability, robustness, resource) for metric in family.METRICS
+    metric
+    for family in (quality, latency, throughput, stability, gradients, robustness, resource, dependency)
+    for metric in family.METRICS
 )
 
 __all__ = ["METRICS", "Measures", "Metric", "metrics_for"]

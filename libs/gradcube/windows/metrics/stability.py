@@ -1,9 +1,9 @@
-"""Stability: norms, staleness, and numbers that are none."""
+"""Stability: norms, staleness, unusual steps, and numbers that are none."""
 
-from gradcube.windows.metrics.declare import Measures, Metric, mean, mean_of, percentile
-from gradcube.windows.views import View
+from gradcube.windows.metrics.declare import OF_STEPS, Measures, Metric, count, mean, mean_of, of_course, percentile
+from gradcube.windows.views import PERCENTS, View
 
-_BOTH = ("job", "rank")
+_HISTORY = "the {0} of each step, mean over its ranks, against the 256 steps before"
 
 
 def _greatest_staleness(view: View) -> Measures:
@@ -11,10 +11,30 @@ def _greatest_staleness(view: View) -> Measures:
     return Measures(all_of.most, all_of.total, all_of.least, all_of.most, all_of.samples)
 
 
-def _nonfinite(view: View) -> Measures:
-    total = view.total("nonfinite_count")
-    least, most = view.least("nonfinite_count"), view.most("nonfinite_count")
-    return Measures(total, total, least, most, view.samples("nonfinite_count"))
+def _followed(name: str, unit: str) -> tuple[Metric, ...]:
+    of = _HISTORY.format(name)
+    return (
+        of_course(
+            f"{name}_robust_z", f"{name}_robust_z", "stability", "sigmas",
+            f"greatest (x - median) / (1.4826 MAD): {of}; SUM and extremes are of single steps",
+            "Iglewicz and Hoaglin, 1993; from 64 steps on, as OLMo-core", name,
+        ),
+        of_course(
+            f"{name}_spike_ratio", f"{name}_spike_ratio", "stability", "ratio",
+            f"share of steps more than 7 standard deviations from the mean: {of}; METRIC_SUM is the steps",
+            "spike score of OLMo 2, arXiv 2501.00656 (over 1 000 steps there)", name,
+        ),
+        of_course(
+            f"{name}_slope_per_1000_steps", f"{name}_slope", "stability", f"{unit} per 1 000 steps",
+            f"least squares over the last 256 steps, the {name} of each the mean over its ranks", f"StepSync.{name}",
+            name,
+        ),
+        of_course(
+            f"{name}_slope_t", f"{name}_slope_t", "stability", "standard errors",
+            f"{name}_slope_per_1000_steps over its standard error; a plateau where it stays within 2 of 0",
+            f"StepSync.{name}", name,
+        ),
+    )  # fmt: skip
 
 
 METRICS = (
@@ -25,15 +45,26 @@ METRICS = (
     mean("update_ratio", "stability", "ratio", "StepSync.update_norm / param_norm of each step"),
     mean("learning_rate", "stability", "ratio", "StepSync.learning_rate"),
     mean("staleness", "stability", "versions", "StepSync.staleness"),
-    percentile("staleness", 95, "stability", "versions"),
+    *(percentile("staleness", percent, "stability", "versions", ("job", "stage")) for percent in PERCENTS),
     Metric(
-        "staleness_max", "stability", "versions", _BOTH, "greatest", "StepSync.staleness",
+        "staleness_max", "stability", "versions", OF_STEPS, "greatest", "StepSync.staleness",
         "staleness", _greatest_staleness,
     ),
     mean("staleness_max", "stability", "versions", "ServerSync.staleness: greatest of each version", ("shard",)),
-    Metric(
-        "nonfinite_count", "stability", "count", _BOTH, "sum",
+    count(
+        "nonfinite_count", "stability",
         "StepSync.nonfinite, or the infinite loss and norms of a record that does not count them",
-        "nonfinite_count", _nonfinite,
     ),
+    mean(
+        "reliable_output_ratio", "stability", "ratio",
+        "share of step records whose loss, gradient and norms are all finite numbers", ("job", "stage"),
+    ),
+    of_course(
+        "parameter_convergence_ratio", "parameter_convergence", "stability", "ratio",
+        "update_ratio / greatest update_ratio of all windows so far: 1 while the parameters still move most, near 0 "
+        "when they have settled",
+        "relative change of the parameters, ||dW|| / ||W||", "update_ratio",
+    ),
+    *_followed("loss", "nats"),
+    *_followed("grad_norm", "2-norm"),
 )  # fmt: skip
