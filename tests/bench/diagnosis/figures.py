@@ -83,8 +83,6 @@ def _figure(
 
 def _hang_figure(hang: Hang) -> Figure:
     name, goal = f"{hang.directory}: culprits named", f"{len(hang.culprits)}"
-    if hang.named is None:
-        return Figure(name, math.nan, "ranks", goal, None, "this checkout has no reader of dumps")
     found, others = len(hang.named & hang.culprits), sorted(hang.named - hang.culprits)
     return Figure(name, found, "ranks", goal, hang.named == hang.culprits, f"others named: {others or 'none'}")
 

@@ -22,7 +22,7 @@ TAIL_STEPS = 28
 SCALES = (0.5, 1.0, 1.5)
 """How high, as a power of BLOOM's ratios."""
 LOSS_KINDS = frozenset({"LOSS_SPIKE", "DIVERGENCE", "GRADIENT_ANOMALY"})
-HISTORY_STEPS = 400
+HISTORY_STEPS = 200
 AFTER_STEPS = 60
 EARLIEST_ONSET = 500
 """Steps from which a spike may start; before it loss falls too steeply for anyone."""
@@ -60,7 +60,7 @@ def run_loss(traces: Path, seed: int, quick: bool) -> LossRun:
     result = LossRun()
     for curve in curves:
         _healthy(curve, result)
-        result.spikes += _spikes(curve, seed, 1 if quick else 2)
+        result.spikes += _spikes(curve, seed)
     return result
 
 
@@ -99,15 +99,14 @@ def _healthy(curve: Recording, result: LossRun) -> None:
         result.settled_alarms[name] = result.settled_alarms.get(name, 0) + settled
 
 
-def _spikes(curve: Recording, seed: int, repeats: int) -> Iterator[SpikeCase]:
+def _spikes(curve: Recording, seed: int) -> Iterator[SpikeCase]:
     for scale in SCALES:
-        for repeat in range(repeats):
-            rng = np.random.default_rng((seed, zlib.crc32(f"{curve.name}/{scale}/{repeat}".encode())))
-            onset = int(rng.integers(EARLIEST_ONSET, curve.num_steps - AFTER_STEPS))
-            piece = curve.grid("loss")[onset - HISTORY_STEPS : onset + AFTER_STEPS, 0]
-            loss, grad_norm = spike(piece, healthy_grad_norm(len(piece), rng), HISTORY_STEPS, scale)
-            yield _spike_case(curve.name, loss, grad_norm, scale)
-            yield _spike_case(curve.name, loss, None, scale)
+        rng = np.random.default_rng((seed, zlib.crc32(f"{curve.name}/{scale}".encode())))
+        onset = int(rng.integers(EARLIEST_ONSET, curve.num_steps - AFTER_STEPS))
+        piece = curve.grid("loss")[onset - HISTORY_STEPS : onset + AFTER_STEPS, 0]
+        loss, grad_norm = spike(piece, healthy_grad_norm(len(piece), rng), HISTORY_STEPS, scale)
+        yield _spike_case(curve.name, loss, grad_norm, scale)
+        yield _spike_case(curve.name, loss, None, scale)
 
 
 def _spike_case(name: str, loss: FloatArray, grad_norm: FloatArray | None, scale: float) -> SpikeCase:

@@ -79,8 +79,7 @@ def hang_sheets(hangs: Sequence[Hang], bloom: dict[str, list[Finding]]) -> list[
     """Culprits of hangs; and BLOOM's events, whose record has no history before it."""
     sheet = Sheet("Hang dumps, and BLOOM's events as recorded", ("record", "known", "said"))
     for hang in hangs:
-        said = "not measured: this checkout has no reader of dumps" if hang.named is None else str(sorted(hang.named))
-        sheet.rows.append((hang.directory, str(sorted(hang.culprits)), said))
+        sheet.rows.append((hang.directory, f"ranks {sorted(hang.culprits)}", f"ranks {sorted(hang.named)}"))
     for name, findings in bloom.items():
         said = "; ".join(dict.fromkeys(f"{f.kind} at step {f.detected_step}" for f in findings)) or "nothing"
         sheet.rows.append((name, "told, not judged: next to no history", said))

@@ -1,14 +1,13 @@
 """What is labelled in the public traces: slow workers, the 405B runs that are healthy, BLOOM's events, hang dumps."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from gradcube.diagnosis import Finding
+from gradcube.flight_recorder import diagnose_dumps
 from tests.bench.diagnosis.comparators import SLOW_RULES
 from tests.bench.diagnosis.families import SLOW_REPLICA_0_STAGE_0, WORKER_6, large_runs
 from tests.bench.diagnosis.recordings import Recording, recorded
@@ -46,11 +45,11 @@ class LargeRuns:
 
 @dataclass(frozen=True)
 class Hang:
-    """One directory of dumps; `named` is None where this release has no reader for them."""
+    """One directory of dumps: who is known to be at fault, and who was named."""
 
     directory: str
     culprits: frozenset[int]
-    named: frozenset[int] | None
+    named: frozenset[int]
 
 
 def run_labelled(traces: Path) -> list[Labelled]:
@@ -88,21 +87,11 @@ def run_bloom(traces: Path) -> dict[str, list[Finding]]:
 def run_hangs(traces: Path) -> list[Hang]:
     """Every directory of dumps that truth.json knows."""
     truth = json.loads((traces / "truth.json").read_text())
-    diagnose = _dump_reader()
-    found = []
-    for name, known in truth.items():
-        if "fault_ranks" in known:
-            ranks = None if diagnose is None else _ranks(diagnose(traces / name))
-            found.append(Hang(name, frozenset(known["fault_ranks"]), ranks))
-    return found
-
-
-def _dump_reader() -> "Callable[[Path], list[Finding]] | None":
-    try:
-        reader: Callable[[Path], list[Finding]] = import_module("gradcube.flight_recorder").diagnose_dumps
-    except ModuleNotFoundError:
-        return None
-    return reader
+    return [
+        Hang(name, frozenset(known["fault_ranks"]), _ranks(diagnose_dumps(traces / name)))
+        for name, known in truth.items()
+        if "fault_ranks" in known
+    ]
 
 
 def _ranks(findings: list[Finding]) -> frozenset[int]:

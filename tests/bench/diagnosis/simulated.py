@@ -29,7 +29,7 @@ class Layout:
     memory: float = 0.0
     batch_noise: float = 0.0
     waits: bool = True
-    steps: int = 160
+    steps: int = 120
     ranks_per_node: int = RANKS_PER_NODE
 
 

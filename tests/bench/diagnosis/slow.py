@@ -45,31 +45,30 @@ class FamilyRun:
     cases: list[Case] = field(default_factory=list)
     healthy_claims: dict[str, int] = field(default_factory=dict)
     healthy_steps: int = 0
-    milliseconds_per_step: float = 0.0
+    milliseconds_per_step: dict[str, float] = field(default_factory=dict)
 
 
 def run_family(family: Family, seed: int, quick: bool) -> FamilyRun:
     """All cases of a family; the same for the same seed, whatever else is run."""
     noise = [floors(recording) for recording in family.recordings]
-    result = FamilyRun(family.name, noise)
     tellers = _tellers()
-    started, steps = perf_counter(), 0
-    for recording in family.recordings:
-        result.healthy_steps += recording.num_steps
-        steps += recording.num_steps
-        result.healthy_claims[OURS] = result.healthy_claims.get(OURS, 0) + len(tellers[OURS](recording))
-    result.milliseconds_per_step = (perf_counter() - started) / steps * 1000
+    result = FamilyRun(family.name, noise, healthy_steps=sum(recording.num_steps for recording in family.recordings))
     for name, tell in tellers.items():
-        if name != OURS:
-            result.healthy_claims[name] = sum(len(tell(recording)) for recording in family.recordings)
+        started = perf_counter()
+        result.healthy_claims[name] = sum(len(tell(recording)) for recording in family.recordings)
+        result.milliseconds_per_step[name] = (perf_counter() - started) / result.healthy_steps * 1000
+    for at, injection in drawn(family, seed, quick):
+        result.cases.append(_case(family.name, family.recordings[at], noise[at], injection, tellers))
+    return result
+
+
+def drawn(family: Family, seed: int, quick: bool) -> Iterator[tuple[int, Injection]]:
+    """Each injection, and the place of the recording that it is put into."""
     for number, (level, shape, ratio, repeat) in enumerate(_plan(family, quick)):
         at = number % len(family.recordings)
         key = f"{family.name}/{level}/{shape}/{ratio}/{repeat}"
         rng = np.random.default_rng((seed, zlib.crc32(key.encode())))
-        recording = family.recordings[at]
-        injection = draw(recording, level, shape, ratio, rng)
-        result.cases.append(_case(family.name, recording, noise[at], injection, tellers))
-    return result
+        yield at, draw(family.recordings[at], level, shape, ratio, rng)
 
 
 def _plan(family: Family, quick: bool) -> Iterator[tuple[Level, Shape, float, int]]:

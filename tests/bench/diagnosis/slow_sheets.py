@@ -106,7 +106,7 @@ def _family_row(name: str, runs: Sequence[FamilyRun]) -> tuple[str, ...]:
         f"{np.quantile(at_ten, 0.95):.1f}" if at_ten else "-",
         mean(errors).text(100),
         f"{healthy} in {sum(run.healthy_steps for run in runs)} steps",
-        f"{np.mean([run.milliseconds_per_step for run in runs]):.2f}",
+        f"{np.mean([run.milliseconds_per_step[OURS] for run in runs]):.2f}",
     )
 
 

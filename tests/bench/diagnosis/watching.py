@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradcube.diagnosis import Diagnosis, Finding, Subject, catalog
-from gradcube.traces import Trace
+from gradcube import traces
+from gradcube.diagnosis import Finding, Subject
 from gradcube.windows.columns import BoolArray
 from tests.bench.diagnosis.judge import Claim
 from tests.bench.diagnosis.recordings import Recording
@@ -17,12 +17,7 @@ NOTICE = "OTHER"
 
 def findings_of(recording: Recording) -> list[Finding]:
     """Every finding of every detector with its thresholds as they come, in the order in which they were raised."""
-    diagnosis = Diagnosis(recording.rows.job, 0, catalog.build())
-    found: list[Finding] = []
-    for rows in Trace(recording.rows, ()).by_step():
-        found += diagnosis.add(rows)
-        found += diagnosis.advance(int(rows.ended_at_micros.max()))
-    return found
+    return list(traces.findings_of(traces.Trace(recording.rows, ())))
 
 
 def episodes_of(findings: list[Finding], kinds: frozenset[str] | None = None) -> list[tuple[Finding, Finding]]:
