@@ -30,6 +30,7 @@ class Family:
     name: str
     recordings: tuple[Recording, ...]
     repeats: int
+    is_real: bool = True
 
 
 def families(traces: Path, seed: int, quick: bool) -> list[Callable[[], Family]]:
@@ -62,4 +63,4 @@ def _mlperf(traces: Path, quick: bool) -> Family:
 
 def _simulated(layout: Layout, seed: int, runs: int) -> Family:
     recordings = tuple(simulate(layout, seed * 100 + number) for number in range(runs))
-    return Family(layout.name, recordings, 2 if layout.stages == 1 and layout.waits else 1)
+    return Family(layout.name, recordings, 2 if layout.stages == 1 and layout.waits else 1, is_real=False)

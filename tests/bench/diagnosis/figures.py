@@ -3,14 +3,12 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from tests.bench.diagnosis.intervals import Estimate, mean
+from tests.bench.diagnosis.intervals import mean
 from tests.bench.diagnosis.loss import LossRun
 from tests.bench.diagnosis.other_sheets import LEAD_STEPS, lead
 from tests.bench.diagnosis.real import Hang, Labelled, LargeRuns
-from tests.bench.diagnosis.slow import OURS, Case, FamilyRun
-from tests.bench.diagnosis.slow_sheets import delays, magnitude_errors, outcomes, recall, sustained
+from tests.bench.diagnosis.slow import OURS, FamilyRun
+from tests.bench.diagnosis.slow_sheets import Pick, delays, magnitude_errors, outcomes, recall, scopes, sustained
 from tests.bench.figure import Figure
 
 LARGE_GOAL_STEPS = 12_000
@@ -18,22 +16,23 @@ LOSS_GOAL_STEPS = 10_000
 
 
 def slow_figures(runs: Sequence[FamilyRun]) -> list[Figure]:
-    """Recall, blame, delay and magnitude of the injected slow-downs, all families together."""
+    """Recall, blame, delay and magnitude of the injected slow-downs, on real traces and on simulated jobs."""
+    return [figure for scope, own in scopes(runs) for figure in _slow_figures(f"slow-downs on {scope}", own)]
+
+
+def _slow_figures(name: str, runs: Sequence[FamilyRun]) -> list[Figure]:
     every = [case for run in runs for case in run.cases]
-    large, five = (sustained(runs, pick) for pick in (_at_least_ten_percent, _five_percent))
     wrong = sum(outcome.wrong > 0 for outcome in outcomes(every))
     wide = sum(outcome.wide > 0 for outcome in outcomes(every))
     delay = mean(delays(sustained(runs, lambda case: case.injection.ratio == 1.10)))
     error = mean(magnitude_errors(sustained(runs)))
     note = f"of {len(every)} cases; in {wide} more the whole job was called slow for a part of it"
     return [
-        _figure("slow-downs >= 1.10x: recall", recall(large), "%", 100, ">= 99 %", 0.99, runs, _at_least_ten_percent),
-        _figure("slow-downs of 1.05x: recall", recall(five), "%", 100, ">= 95 %", 0.95, runs, _five_percent),
-        Figure("slow-downs: cases with wrong blame", wrong, "cases", "0", wrong == 0, note),
-        Figure("slow-downs of 1.10x: mean delay", delay.value, "steps", "<= 2", delay.value <= 2, delay.text()),
-        Figure(
-            "slow-downs: mean magnitude error", error.value * 100, "%", "<= 3 %", error.value <= 0.03, error.text(100)
-        ),
+        _recall(f"{name}, >= 1.10x: recall", ">= 99 %", 0.99, runs, lambda case: case.injection.ratio >= 1.10),
+        _recall(f"{name}, 1.05x: recall", ">= 95 %", 0.95, runs, lambda case: case.injection.ratio == 1.05),
+        Figure(f"{name}: cases with wrong blame", wrong, "cases", "0", wrong == 0, note),
+        Figure(f"{name}, 1.10x: mean delay", delay.value, "steps", "<= 2", delay.value <= 2, delay.text()),
+        Figure(f"{name}: magnitude error", error.value * 100, "%", "<= 3 %", error.value <= 0.03, error.text(100)),
     ]
 
 
@@ -63,8 +62,8 @@ def loss_figures(loss: LossRun) -> list[Figure]:
         leads = lead(own)
         share = len(leads) / len(own) * 100
         shortest = min(leads, default=math.nan)
-        early = np.mean([at >= LEAD_STEPS for at in leads]) * 100 if leads else math.nan
-        note = f"{early:.0f} % of the caught at least {LEAD_STEPS} steps before the peak"
+        early = sum(at >= LEAD_STEPS for at in leads)
+        note = f"{early} of {len(own)} at least {LEAD_STEPS} steps before the peak"
         figures += [
             Figure(f"BLOOM spikes, {name}: caught", share, "%", "100 %", share == 100, f"of {len(own)}"),
             Figure(f"BLOOM spikes, {name}: least lead", shortest, "steps", ">= 3", shortest >= LEAD_STEPS, note),
@@ -72,24 +71,14 @@ def loss_figures(loss: LossRun) -> list[Figure]:
     return figures
 
 
-def _figure(
-    name: str, own: Estimate, unit: str, scale: float, goal: str, least: float, runs: Sequence[FamilyRun], pick: object
-) -> Figure:
-    assert callable(pick)
+def _recall(name: str, goal: str, least: float, runs: Sequence[FamilyRun], pick: Pick) -> Figure:
+    own = recall(sustained(runs, pick))
     details = {run.family: recall(sustained([run], pick)).value for run in runs}
     met = own.value >= least if own.count else None
-    return Figure(name, own.value * scale, unit, goal, met, f"{own.text(scale)} of {own.count}", details)
+    return Figure(name, own.value * 100, "%", goal, met, f"{own.text(100)} of {own.count}", details)
 
 
 def _hang_figure(hang: Hang) -> Figure:
     name, goal = f"{hang.directory}: culprits named", f"{len(hang.culprits)}"
     found, others = len(hang.named & hang.culprits), sorted(hang.named - hang.culprits)
     return Figure(name, found, "ranks", goal, hang.named == hang.culprits, f"others named: {others or 'none'}")
-
-
-def _at_least_ten_percent(case: Case) -> bool:
-    return case.injection.ratio >= 1.10
-
-
-def _five_percent(case: Case) -> bool:
-    return case.injection.ratio == 1.05

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
+from tests.bench.figure import Figure
+
 
 @dataclass
 class Sheet:
@@ -21,6 +23,15 @@ class Sheet:
         for row in self.rows:
             table.add_row(*row)
         return table
+
+
+def figure_sheet(figures: Sequence[Figure]) -> Sheet:
+    """The figures beside their goals."""
+    sheet = Sheet("Figures and goals", ("figure", "value", "goal", "met", "note"))
+    for figure in figures:
+        met = {True: "yes", False: "no", None: "-"}[figure.met]
+        sheet.rows.append((figure.name, f"{figure.value:,.4g} {figure.unit}", figure.goal, met, figure.note))
+    return sheet
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:

@@ -1,5 +1,6 @@
-"""The tables about injected slow-downs: noise, families, levels and shapes, published rules, bursts."""
+"""The tables about injected slow-downs: noise, families, levels and shapes, published rules, bursts, misses."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,15 @@ from tests.bench.diagnosis.sheets import Sheet
 from tests.bench.diagnosis.slow import OURS, Case, FamilyRun
 
 Pick = Callable[[Case], bool]
+
+
+def scopes(runs: Sequence[FamilyRun]) -> list[tuple[str, list[FamilyRun]]]:
+    """Real traces and simulated jobs apart, those that there are."""
+    parts = [
+        ("real traces", [run for run in runs if run.is_real]),
+        ("simulated jobs", [r for r in runs if not r.is_real]),
+    ]
+    return [(name, own) for name, own in parts if own]
 
 
 def sustained(runs: Sequence[FamilyRun], pick: Pick = lambda case: True) -> list[Case]:
@@ -40,8 +50,22 @@ def magnitude_errors(cases: Sequence[Case]) -> list[float]:
 
 
 def slow_sheets(runs: Sequence[FamilyRun]) -> list[Sheet]:
-    """All of them."""
+    """All of them but the list of misses."""
     return [_noise(runs), _families(runs), _levels(runs), _rules(runs), _beaten(runs), _bursts(runs)]
+
+
+def misses(runs: Sequence[FamilyRun]) -> Sheet:
+    """The cases that gradcube missed though the noise allows them, or in which it blamed somebody else."""
+    sheet = Sheet("Missed or wrong", ("family", "who", "shape", "size", "onset", "culprits", "what"))
+    for case in [case for run in runs for case in run.cases]:
+        own, injection = case.outcomes[OURS], case.injection
+        missed = case.allowed and injection.shape != "burst" and not own.caught
+        what = [name for name, is_so in (("missed", missed), ("wrong", own.wrong), ("whole job", own.wide)) if is_so]
+        if what:
+            who = ", ".join(str(column) for column in injection.columns[:4]) + ", ..." * (len(injection.columns) > 4)
+            size = (injection.shape, f"{injection.ratio:.2f}x", str(injection.onset), who)
+            sheet.rows.append((case.family, injection.level, *size, " and ".join(what)))
+    return sheet
 
 
 def _noise(runs: Sequence[FamilyRun]) -> Sheet:
@@ -77,7 +101,7 @@ def _beside_theory(run: FamilyRun, ratio: float) -> str:
 def _families(runs: Sequence[FamilyRun]) -> Sheet:
     columns = (
         "family", "cases", "recall >= 1.10x, %", "at 1.05x, %", "at 1.03x, %", "wrong blame", "whole job blamed",
-        "delay at 1.10x, mean", "p95", "magnitude error, %", "healthy run: episodes", "ms a step",
+        "delay at 1.10x, mean", "p95", "magnitude error, %", "healthy: episodes", "other alarms", "ms a step",
     )  # fmt: skip
     note = (
         "Allowed cases of steps, ramps and flaps; blame counts cases of all kinds. 95 % intervals, Wilson or bootstrap."
@@ -85,7 +109,7 @@ def _families(runs: Sequence[FamilyRun]) -> Sheet:
     sheet = Sheet("gradcube on injected slow-downs", columns, note)
     for run in runs:
         sheet.rows.append(_family_row(run.family, [run]))
-    sheet.rows.append(_family_row("all", runs))
+    sheet.rows += [_family_row(f"all {name}", own) for name, own in scopes(runs)]
     return sheet
 
 
@@ -94,6 +118,7 @@ def _family_row(name: str, runs: Sequence[FamilyRun]) -> tuple[str, ...]:
     at_ten = delays(sustained(runs, lambda c: c.injection.ratio == 1.10))
     errors = magnitude_errors(sustained(runs))
     healthy = sum(run.healthy_claims[OURS] for run in runs)
+    others = sum((run.other_kinds for run in runs), Counter())
     return (
         name,
         f"{len(sustained(runs))} of {len(every)}",
@@ -106,7 +131,8 @@ def _family_row(name: str, runs: Sequence[FamilyRun]) -> tuple[str, ...]:
         f"{np.quantile(at_ten, 0.95):.1f}" if at_ten else "-",
         mean(errors).text(100),
         f"{healthy} in {sum(run.healthy_steps for run in runs)} steps",
-        f"{np.mean([run.milliseconds_per_step[OURS] for run in runs]):.2f}",
+        ", ".join(f"{kind} {count}" for kind, count in others.items()) or "0",
+        f"{np.mean([run.milliseconds_per_step for run in runs]):.2f}",
     )
 
 

@@ -13,7 +13,7 @@ from tests.bench.diagnosis.other_sheets import hang_sheets, labelled_sheets, lar
 from tests.bench.diagnosis.real import run_bloom, run_hangs, run_labelled, run_large
 from tests.bench.diagnosis.sheets import Sheet
 from tests.bench.diagnosis.slow import Case, run_family
-from tests.bench.diagnosis.slow_sheets import slow_sheets
+from tests.bench.diagnosis.slow_sheets import misses, slow_sheets
 from tests.bench.figure import Figure
 
 
@@ -24,6 +24,7 @@ class Results:
     figures: list[Figure] = field(default_factory=list)
     sheets: list[Sheet] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
+    misses: Sheet = field(default_factory=lambda: Sheet("", ()))
 
 
 def measure(traces: Path, seed: int, quick: bool, console: Console) -> Results:
@@ -52,4 +53,5 @@ def measure(traces: Path, seed: int, quick: bool, console: Console) -> Results:
             *hang_sheets(hangs, bloom),
         ],
         cases=[case for run in runs for case in run.cases],
+        misses=misses(runs),
     )
