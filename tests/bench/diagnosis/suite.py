@@ -11,9 +11,10 @@ from tests.bench.diagnosis.figures import loss_figures, real_figures, slow_figur
 from tests.bench.diagnosis.loss import run_loss
 from tests.bench.diagnosis.other_sheets import hang_sheets, labelled_sheets, large_sheets, loss_sheets
 from tests.bench.diagnosis.real import run_bloom, run_hangs, run_labelled, run_large
+from tests.bench.diagnosis.rule_sheets import misses, rule_sheets
 from tests.bench.diagnosis.sheets import Sheet
 from tests.bench.diagnosis.slow import Case, run_family
-from tests.bench.diagnosis.slow_sheets import misses, slow_sheets
+from tests.bench.diagnosis.slow_sheets import slow_sheets
 from tests.bench.figure import Figure
 
 
@@ -48,6 +49,7 @@ def measure(traces: Path, seed: int, quick: bool, console: Console) -> Results:
         sheets=[
             *labelled_sheets(labelled),
             *slow_sheets(runs),
+            *rule_sheets(runs),
             *large_sheets(large),
             *loss_sheets(loss),
             *hang_sheets(hangs, bloom),

@@ -3,6 +3,7 @@
 import pytest
 from tests.bench.diagnosis.families import Family
 from tests.bench.diagnosis.figures import slow_figures
+from tests.bench.diagnosis.rule_sheets import rule_sheets
 from tests.bench.diagnosis.sheets import markdown
 from tests.bench.diagnosis.simulated import Layout, simulate
 from tests.bench.diagnosis.slow import OURS, FamilyRun, drawn, run_family
@@ -31,7 +32,7 @@ def test_one_slow_rank_in_a_quiet_job_is_caught_and_nobody_else_is_blamed(run: F
 
 
 def test_every_table_has_a_row_for_each_rule_and_the_figures_have_their_goals(run: FamilyRun) -> None:
-    text = markdown(slow_sheets([run]))
+    text = markdown([*slow_sheets([run]), *rule_sheets([run])])
     assert text.count("Node Verdict 1.15x") == 3
     assert "| tiny |" in text
     assert [figure.goal for figure in slow_figures([run])] == [">= 99 %", ">= 95 %", "0", "<= 2", "<= 3 %"]
