@@ -14,7 +14,7 @@ from gradcube_metrics.diagnosing import Detectors
 from gradcube_metrics.fast_fetch import BatchApp, check_faust_version
 from gradcube_metrics.kafka_access import broker_url, credentials
 from gradcube_metrics.output import Output
-from gradcube_metrics.partials import RESOURCES, SERVER_SYNCS, STEPS
+from gradcube_metrics.partials import EVALUATIONS, RESOURCES, SERVER_SYNCS, STEPS
 from gradcube_metrics.read_back import PARTIALS
 from gradcube_metrics.settings import GROUP, MetricsSettings
 from gradcube_metrics.stages import MergeStage, ReduceStage
@@ -51,6 +51,7 @@ class MetricsApp:
             (STEPS, self._reducing.take),
             (RESOURCES, self._reducing.take),
             (SERVER_SYNCS, self._reducing.take),
+            (EVALUATIONS, self._reducing.take),
             (PARTIALS, self.merging.take),
         ):
             self._agent(topic, take)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gradcube.errors import SchemaError
 from gradcube.events import decode, decode_batch
-from gradcube.windows.rows import ResourceRows, ServerRows, StepRows
-from gradcube_metrics.partials import RESOURCES, SERVER_SYNCS, STEPS, Partial
+from gradcube.windows.rows import EvaluationRows, ResourceRows, ServerRows, StepRows
+from gradcube_metrics.partials import EVALUATIONS, RESOURCES, SERVER_SYNCS, STEPS, Partial
 
 
 class RawRecord(Protocol):
@@ -71,10 +71,21 @@ def reduce_servers(records: Sequence[RawRecord], partition: int) -> Reduced:
     return Reduced(partials, bad)
 
 
+def reduce_evaluations(records: Sequence[RawRecord], partition: int) -> Reduced:
+    """Evaluation records by job."""
+    by_job, bad = _decode_each(records, "Evaluation")
+    partials = [
+        Partial((EVALUATIONS, partition), EvaluationRows.from_records(job, found, *_places(raw)))
+        for job, (found, raw) in sorted(by_job.items())
+    ]
+    return Reduced(partials, bad)
+
+
 REDUCERS: Mapping[str, Reducer] = {
     STEPS: reduce_steps,
     RESOURCES: reduce_resources,
     SERVER_SYNCS: reduce_servers,
+    EVALUATIONS: reduce_evaluations,
 }
 
 

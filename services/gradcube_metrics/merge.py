@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradcube.diagnosis import Finding
-from gradcube.events import Fact
 from gradcube.windows import Added, JobDescription, JobWindows, Watermarks, WindowSettings
+from gradcube.windows.fact_records import FactRecord, fact_records
 from gradcube.windows.settings import MICROS
 from gradcube_metrics.diagnosing import Detectors, JobDiagnoses
-from gradcube_metrics.partials import RESOURCES, STEPS, Partial
+from gradcube_metrics.partials import EVALUATIONS, RESOURCES, SERVER_SYNCS, STEPS, Partial
 from gradcube_metrics.settings import MetricsSettings
 
 
@@ -46,7 +46,7 @@ class Closing:
     """The facts of windows that are due; `state` goes along with the last one."""
 
     job: str
-    facts: list[Fact]
+    facts: list[FactRecord]
     state: bytes
 
 
@@ -80,6 +80,13 @@ class JobMerge:
         )
         if recovered.state is not None:
             self.windows.restore(recovered.state)
+        self._adds: Mapping[str, Any] = {
+            STEPS: self.windows.add,
+            RESOURCES: self.windows.add_resources,
+            SERVER_SYNCS: self.windows.add_servers,
+            EVALUATIONS: self.windows.add_evaluations,
+        }
+        self._steps_heard = False
         self._written = recovered.fact_ids
         self._marks = Watermarks(settings.grace_seconds, settings.idle_seconds)
         self._window_micros = settings.subject_window_seconds * MICROS
@@ -92,9 +99,10 @@ class JobMerge:
     def hear(self, partial: Partial, hold: Hold, now_micros: int) -> Heard:
         """Takes a partial in. `hold` is kept until all windows that it touches are settled."""
         topic = partial.source[0]
-        add: Any = {STEPS: self.windows.add, RESOURCES: self.windows.add_resources}.get(topic, self.windows.add_servers)
-        added: Added = add(partial.rows, partial.source)
-        if topic == STEPS or not self.job:  # the samples of nodes in no job have only their own time to go by
+        added: Added = self._adds[topic](partial.rows, partial.source)
+        self._steps_heard |= topic == STEPS
+        # The samples of nodes in no job have only their own time to go by, as have evaluations when nobody trains.
+        if topic == STEPS or not self.job or (topic == EVALUATIONS and not self._steps_heard):
             self._marks.observe(partial.source, added.max_event_micros, now_micros)
         # Late rows count in the pane that is open now, so the batch waits for that one too.
         self._keep(max(added.max_event_micros, self._watermark), hold)
@@ -109,8 +117,7 @@ class JobMerge:
         closed = self.windows.close(self._watermark)
         if not closed:
             return None
-        facts = self.windows.facts(closed, description)
-        fresh = [fact for fact in facts if fact["FACT_ID"] not in self._written]
+        fresh = [fact for fact in fact_records(closed, description) if fact.id not in self._written]
         state = json.dumps(self.windows.state(), separators=(",", ":")).encode()
         return Closing(self.job, fresh, state)
 

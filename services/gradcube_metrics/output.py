@@ -8,7 +8,7 @@ from gradcube.bus.consumer import Record
 from gradcube.bus.dead_letters import dead_letter_headers
 from gradcube.diagnosis import Finding, to_record
 from gradcube.errors import BusError, GradcubeError, SchemaError
-from gradcube.events import encode, encode_fact
+from gradcube.events import encode
 from gradcube_metrics.merge import Closing
 from gradcube_metrics.partials import Partial, encode_partial
 from gradcube_metrics.read_back import FACTS, FINDINGS, PARTIALS, STATE_HEADER
@@ -28,14 +28,22 @@ class Output:
         return await self._send(PARTIALS, partial.job.encode(), encode_partial(partial))
 
     async def facts(self, closing: Closing, partition: int) -> list[Awaitable[Any]]:
-        """The facts of one closing in order; the last one carries the state of the windows."""
-        key, last = closing.job.encode(), len(closing.facts) - 1
-        return [
-            await self._send(
-                FACTS, key, encode_fact(fact), partition, [(STATE_HEADER, closing.state)] if at == last else []
-            )
-            for at, fact in enumerate(closing.facts)
-        ]
+        """The facts of one closing in order; the last one carries the state of the windows.
+
+        They go as whole batches: a quarter of a million of them, one by one, would cost Faust and aiokafka 10 s.
+        """
+        key, sends = closing.job.encode(), list[Awaitable[Any]]()
+        producer = self._app.producer._ensure_producer()
+        batch = producer.create_batch()
+        for fact in closing.facts:
+            headers = [(STATE_HEADER, closing.state)] if fact is closing.facts[-1] else []
+            if batch.append(key=key, value=fact.value, timestamp=None, headers=headers) is None:
+                sends.append(await producer.send_batch(batch, FACTS, partition=partition))
+                batch = producer.create_batch()
+                batch.append(key=key, value=fact.value, timestamp=None, headers=headers)
+        if batch.record_count():
+            sends.append(await producer.send_batch(batch, FACTS, partition=partition))
+        return sends
 
     async def findings(self, findings: Sequence[Finding], partition: int) -> list[Awaitable[Any]]:
         """Findings, in the order in which they were raised."""

@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 from gradcube.errors import SchemaError
 from gradcube.events import decode, encode
 from gradcube.windows.columns import Column, Columns, Table
-from gradcube.windows.rows import ResourceRows, ServerRows, StepRows
+from gradcube.windows.rows import EvaluationRows, ResourceRows, ServerRows, StepRows
 
 STEPS = "gradcube.steps"
 RESOURCES = "gradcube.resources"
 SERVER_SYNCS = "gradcube.server-syncs"
-TABLES: dict[str, type[Table]] = {STEPS: StepRows, RESOURCES: ResourceRows, SERVER_SYNCS: ServerRows}
+EVALUATIONS = "gradcube.evaluations"
+TABLES: dict[str, type[Table]] = {
+    STEPS: StepRows,
+    RESOURCES: ResourceRows,
+    SERVER_SYNCS: ServerRows,
+    EVALUATIONS: EvaluationRows,
+}
 UTF8 = "utf8"
 DTYPES = ("<i4", "<i8", "<f4", "<f8")
 

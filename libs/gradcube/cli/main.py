@@ -16,6 +16,7 @@ from gradcube.cli.record import record
 from gradcube.cli.replay import replay
 from gradcube.cli.scene import DemoSettings
 from gradcube.cli.sql import sql
+from gradcube.cli.thresholds import set_thresholds, show_thresholds
 from gradcube.cli.train import train
 from gradcube.cli.up import down, status, up
 from gradcube.errors import GradcubeError
@@ -36,6 +37,8 @@ app.command()(doctor.doctor)
 app.command()(diagnose)
 app.command()(record)
 app.command()(replay)
+app.command("set")(set_thresholds)
+app.command("thresholds")(show_thresholds)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dlq")
 

@@ -47,7 +47,7 @@ def test_facts_of_a_half_written_closing_are_not_written_again() -> None:
     undisturbed = JobMerge("a", SETTINGS, Recovered(), START)
     hear(undisturbed, range(20))
     all_facts = undisturbed.close(LATER, JobDescription("a")).facts
-    written = {fact["FACT_ID"] for fact in all_facts[:17]}
+    written = {fact.id for fact in all_facts[:17]}
     again = JobMerge("a", SETTINGS, Recovered(fact_ids=set(written)), START)
     hear(again, range(20))
     assert again.close(LATER, JobDescription("a")).facts == all_facts[17:]

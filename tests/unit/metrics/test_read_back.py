@@ -3,7 +3,6 @@ from typing import Any
 
 from tests.unit.metrics.test_merge import LATER, SETTINGS, START, JobDescription, JobMerge, hear
 
-from gradcube.events import encode_fact
 from gradcube_metrics.merge import Recovered
 from gradcube_metrics.read_back import STATE_HEADER, read_facts, read_findings
 
@@ -15,7 +14,7 @@ def written(job: str, state: bytes | None = None) -> list[Any]:
     facts = merge.close(LATER, JobDescription("a")).facts[:3]
     headers = [(), (), () if state is None else ((STATE_HEADER, state),)]
     return [
-        SimpleNamespace(key=job.encode(), value=encode_fact(fact), headers=own, offset=at)
+        SimpleNamespace(key=job.encode(), value=fact.value, headers=own, offset=at)
         for at, (fact, own) in enumerate(zip(facts, headers, strict=True))
     ]
 
