@@ -2,31 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.unit.windows.making import SECOND, START, make_resources, make_rows
+from tests.unit.windows.making import facts_of, make_resources, make_rows, one
 
-from gradcube.events import Fact
-from gradcube.windows import JobDescription, JobWindows, WindowSettings
 from gradcube.windows.samples import TIMINGS
 from gradcube.windows.sketch import RELATIVE_ERROR
-
-SETTINGS = WindowSettings(subject_window_seconds=10)
-STEPS = ("gradcube.steps", 0)
-
-
-def facts_of(*batches: object, until: float = 1_000) -> list[Fact]:
-    windows = JobWindows(SETTINGS)
-    for partition, batch in enumerate(batches):
-        windows.add(batch, ("gradcube.steps", partition))  # type: ignore[arg-type]
-    return windows.facts(windows.close(START + round(until * SECOND)), JobDescription("bert"))
-
-
-def one(facts: list[Fact], metric: str, kind: str = "job", at: int = 0) -> Fact:
-    found = [
-        f for f in facts
-        if (f["METRIC"], f["SUBJECT_KIND"], f["TS"]) == (metric, kind, START // 1000 + at * 1000)
-    ]  # fmt: skip
-    assert len(found) == 1, f"{metric}: {found}"
-    return found[0]
 
 
 def test_accuracy_is_all_correct_over_all_predicted_tokens() -> None:
@@ -133,8 +112,6 @@ def test_dropped_records_add_up() -> None:
 
 
 def test_a_gpu_that_is_not_there_has_no_facts() -> None:
-    windows = JobWindows(SETTINGS)
-    windows.add_resources(make_resources([1], cpu_utilization_ratio=0.25), ("gradcube.resources", 0))
-    facts = windows.facts(windows.close(START + 100 * SECOND), JobDescription("bert"))
+    facts = facts_of(make_resources([1], cpu_utilization_ratio=0.25))
     resources = [(f["METRIC"], f["METRIC_VALUE"]) for f in facts if f["FAMILY"] == "resource"]
     assert resources == [("cpu_utilization_ratio", 0.25)]
