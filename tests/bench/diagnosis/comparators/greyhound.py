@@ -2,8 +2,8 @@
 
 Source: Wu et al., USENIX ATC 2025: change points of each worker's time by Adams & MacKay (2007), verified by a change
 of more than 10 % of the mean before and after. Open choices: a normal-inverse-gamma prior from the first 10 steps,
-hazard 1/100, run lengths up to 64, means over up to 10 steps on each side, at least 2 after; the rank's own time as the
-signal, where the paper times collectives and then profiles the ranks: which is kinder.
+hazard 1/100, run lengths up to 64, means over up to 10 steps before and at least 3 after (the paper reacts in 2-3); the
+rank's own time as the signal, where the paper times collectives and then profiles the ranks: which is kinder.
 """
 
 import math
@@ -18,7 +18,7 @@ HAZARD = 1 / 100
 LONGEST_RUN = 64
 PRIOR_STEPS = 10
 SIDE_STEPS = 10
-AFTER_STEPS = 2
+AFTER_STEPS = 3
 
 
 def flags(recording: Recording) -> BoolArray:
