@@ -4,7 +4,8 @@ from tests.unit.metrics.making import step_record
 
 from gradcube.errors import UnknownSchemaId
 from gradcube.events import encode, frame
-from gradcube_metrics.decode import reduce_resources, reduce_servers, reduce_steps
+from gradcube_metrics.decode import reduce_evaluations, reduce_resources, reduce_servers, reduce_steps
+from gradcube_metrics.partials import decode_partial, encode_partial
 
 
 def test_a_batch_becomes_one_partial_a_job_with_its_offsets() -> None:
@@ -40,7 +41,21 @@ def test_samples_of_a_node_without_a_job_are_kept_under_no_name(resource: dict[s
     assert np.isnan(partial.rows.floats).any()
 
 
-@pytest.mark.parametrize("reducer", [reduce_resources, reduce_servers])
+def test_evaluations_become_a_partial_of_their_job_that_survives_the_wire() -> None:
+    raw = step_record("a", 0, 0, offset=3)
+    record = {"job": "bert", "attempt": 1, "step": 90, "ended_at": 5_000_000, "dataset": "squad", "metric": "f1"}
+    raw.value = encode("Evaluation", {**record, "value": 0.75, "samples": 40})
+    [partial] = reduce_evaluations([raw], partition=0).partials
+    back = decode_partial(encode_partial(partial))
+    assert (back.job, back.source) == ("bert", ("gradcube.evaluations", 0))
+    assert (back.rows.dataset.tolist(), back.rows.metric.tolist(), back.rows.value.tolist()) == (
+        ["squad"],
+        ["f1"],
+        [0.75],
+    )
+
+
+@pytest.mark.parametrize("reducer", [reduce_resources, reduce_servers, reduce_evaluations])
 def test_a_record_of_another_schema_is_set_aside(reducer: object) -> None:
     reduced = reducer([step_record("a", 0, 0, offset=0)], 0)
     assert not reduced.partials
