@@ -96,7 +96,7 @@ function start() {
   function draw() {
     const scale = Math.max(1, window.devicePixelRatio || 1);
     canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
-    const height = clamp(data.rows * 18, 72, 560);
+    const height = clamp(data.rows * 18, 72, printing ? 380 : 560); // a page has room for the heading above it
     canvas.height = Math.round(height * scale);
     canvas.style.height = `${height}px`;
     const context = canvas.getContext("2d");
