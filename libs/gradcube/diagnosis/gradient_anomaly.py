@@ -1,0 +1,128 @@
+"""The gradient detector: one rank's gradient leaves its peers', as silent data corruption makes it do.
+
+Frames in the order of steps come in; an episode that opens, goes on or is over goes out as a finding.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcube.diagnosis.detector import Detector
+from gradcube.diagnosis.episodes import Episodes, Moment, Sight, rank_subject
+from gradcube.diagnosis.findings import Evidence, Finding, Subject
+from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.gradient_verdicts import calm_verdict, deviation_sight, nonfinite_sight, overflow_sight
+from gradcube.diagnosis.peer_deviation import PeerDeviation
+from gradcube.windows.columns import FloatArray
+
+KIND = "GRADIENT_ANOMALY"
+JOB = Subject()
+SIGNALS = ("grad_norm", "bucket_absmax")
+NAMED_SHARE = 0.25
+"""Of the ranks: when more leave the others at once, there is no saying who is wrong."""
+
+
+@dataclass(frozen=True)
+class GradientAnomalySettings:
+    """How far outside, and for how long. Defaults: see `GradientAnomalyDetector`."""
+
+    run_steps: int = 3
+    sigmas: float = 8.0
+    min_ratio: float = 1.5
+    at_once_sigmas: float = 20.0
+    at_once_min_ratio: float = 30.0
+    nonfinite_steps: int = 3
+    calm_steps: int = 8
+
+
+class GradientAnomalyDetector(Detector):
+    """log gradient norm and largest gradient of a rank against its stage peers, less its own usual difference.
+
+    Outside is `min_ratio` and `sigmas`, up or down, `run_steps` in a row; or `at_once_min_ratio` and `at_once_sigmas`
+    in one step, as a flipped exponent bit does it. Tails of gradient norms are heavy but made of single steps, hence
+    the run. Gradient elements that are no number on a rank whose peers have none count at once; on most ranks only
+    after `nonfinite_steps` in a row, since loss scaling of 16-bit training overflows by design and skips the step.
+    Assumes that the ranks of a stage see batches of the same kind, and gradients before the reduction: after it
+    they are all the same, and nothing is found. Needs three ranks a stage and 32 steps. 1.5 ms with 8 192 ranks.
+    """
+
+    name = "gradient_anomaly"
+    kinds = frozenset({KIND})
+    Settings = GradientAnomalySettings
+    settings: GradientAnomalySettings
+
+    def __init__(self, settings: GradientAnomalySettings | None = None) -> None:
+        super().__init__(settings)
+        self._episodes = Episodes()
+        self._deviations = {name: PeerDeviation(min_sigma=0.02) for name in SIGNALS}
+        self._last_bad: dict[Subject, int] = {}
+        self._overflow_steps = 0
+
+    def restore(self, findings: Sequence[Finding]) -> None:
+        """Open episodes go on."""
+        self._episodes.restore(findings)
+
+    def observe(self, frame: StepFrame) -> list[Finding]:
+        """What this step shows; see `Detector`."""
+        findings = self._watch_numbers(frame)
+        for name in SIGNALS:
+            values = frame.column(name) if name != "bucket_absmax" else frame.bucket_absmax.astype(np.float64)
+            if np.isfinite(values).any():
+                findings += self._watch(frame, name, values)
+        return findings + self._close_calm(frame)
+
+    def _watch(self, frame: StepFrame, name: str, values: FloatArray) -> list[Finding]:
+        deviation, settings = self._deviations[name], self.settings
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.where(values > 0, np.log(values), np.nan)
+        deviation.take(frame, logs, math.log(settings.min_ratio), settings.sigmas)
+        far = max(math.log(settings.at_once_min_ratio), settings.at_once_sigmas * deviation.sigma)
+        who = np.flatnonzero((deviation.run >= settings.run_steps) | (np.abs(deviation.excess) > far))
+        if len(who) > max(1, NAMED_SHARE * len(values)):
+            return []
+        findings: list[Finding] = []
+        for at in who.tolist():
+            ratio = math.exp(deviation.excess[at])
+            evidence = Evidence(name, float(values[at]), math.exp(deviation.peers[at]), "norm")
+            subject = rank_subject(frame, at)
+            sight = deviation_sight(subject, ratio, evidence)
+            findings += self._note(Moment.of(frame), subject, int(deviation.run[at]), sight)
+        return findings
+
+    def _watch_numbers(self, frame: StepFrame) -> list[Finding]:
+        """Gradient elements that are no number; the one that stands for the loss is left to the loss detectors."""
+        loss = frame.column("loss")
+        own = ~np.isfinite(loss) & np.isfinite(loss).any()
+        count = np.nan_to_num(frame.column("nonfinite")) - own
+        wrong = np.flatnonzero(count > 0)
+        many = len(wrong) > max(1, NAMED_SHARE * len(count)) or len(count) == 1
+        self._overflow_steps = self._overflow_steps + 1 if many and len(wrong) else 0
+        if self._overflow_steps >= self.settings.nonfinite_steps:
+            sight = overflow_sight(len(wrong), len(count), self._overflow_steps)
+            return self._note(Moment.of(frame), JOB, self._overflow_steps, sight)
+        findings: list[Finding] = []
+        for at in [] if many else wrong.tolist():
+            subject = rank_subject(frame, at)
+            findings += self._note(Moment.of(frame), subject, 1, nonfinite_sight(subject, float(count[at])))
+        return findings
+
+    def _note(self, moment: Moment, subject: Subject, run: int, sight: Sight) -> list[Finding]:
+        self._last_bad[subject] = moment.step
+        if self._episodes.get(KIND, subject) is not None:
+            return self._episodes.update(moment, KIND, subject, sight)
+        onset = Moment(moment.job, moment.attempt, moment.step - max(run - 1, 0), moment.at_micros)
+        return self._episodes.open(moment, onset, KIND, subject, sight)
+
+    def _close_calm(self, frame: StepFrame) -> list[Finding]:
+        findings: list[Finding] = []
+        for subject in self._episodes.subjects(KIND):
+            opened = self._episodes.get(KIND, subject)
+            assert opened is not None
+            end = self._last_bad.setdefault(subject, opened.detected_step)
+            if frame.step - end >= self.settings.calm_steps:
+                del self._last_bad[subject]
+                verdict = calm_verdict(subject, opened.onset_step, end)
+                findings += self._episodes.close(end, KIND, subject, verdict, opened.magnitude)
+        return findings
