@@ -12,6 +12,7 @@ from gradcube.bus.local_broker import fetch_broker
 from gradcube.cli import dead_letters, doctor, output, topics
 from gradcube.cli.demo import run_demo
 from gradcube.cli.diagnose import diagnose
+from gradcube.cli.findings import findings
 from gradcube.cli.record import record
 from gradcube.cli.replay import replay
 from gradcube.cli.scene import DemoSettings
@@ -35,6 +36,7 @@ app.command()(sql)
 app.command()(topics.tail)
 app.command()(doctor.doctor)
 app.command()(diagnose)
+app.command()(findings)
 app.command()(record)
 app.command()(replay)
 app.command("set")(set_thresholds)
