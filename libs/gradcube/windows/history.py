@@ -17,6 +17,8 @@ LEAST_STEPS = 64
 """As OLMo-core's skip_step_optimizer: of fewer steps nothing is unusual."""
 SPIKE_SIGMAS = 7.0
 """OLMo 2's spike score counts what is that far from the rolling average."""
+ROUNDING = 1e-6
+"""Share of a value below which a difference is float32's own."""
 _MAD_TO_SIGMA = 1.4826
 
 
@@ -61,7 +63,7 @@ def _spikes(before: FloatArray, values: FloatArray) -> Measured:
     start = np.maximum(at - STEPS, 0)
     mean = (sums[at] - sums[start]) / (at - start)
     variance = np.maximum((squares[at] - squares[start]) / (at - start) - mean**2, 0.0)
-    spikes = np.abs(shifted[at] - mean) > SPIKE_SIGMAS * np.sqrt(variance) + 1e-6 * np.abs(before.mean())
+    spikes = np.abs(shifted[at] - mean) > SPIKE_SIGMAS * np.sqrt(variance) + ROUNDING * np.abs(before.mean())
     total = float(spikes.sum())
     return (total / len(at), total, float(spikes.min()), float(spikes.max()), len(at))
 
@@ -72,10 +74,10 @@ def _trend(values: FloatArray) -> dict[str, Measured]:
     steps = np.arange(n) - (n - 1) / 2
     slope = float(steps @ values / (steps @ steps))
     rest = values - values.mean() - slope * steps
-    error = float(np.sqrt(rest @ rest / (n - 2) / (steps @ steps)))
+    deviation = float(np.sqrt(rest @ rest / (n - 2)))
     found = {"slope": _one(1000 * slope)}
-    if error > 1e-9 * abs(slope):
-        found["slope_t"] = _one(slope / error)
+    if deviation > ROUNDING * abs(float(values.mean())):
+        found["slope_t"] = _one(slope / (deviation / float(np.sqrt(steps @ steps))))
     return found
 
 

@@ -174,10 +174,15 @@ MEASURES = ("METRIC_VALUE", "METRIC_SUM", "METRIC_MIN", "METRIC_MAX")
 
 
 def assert_same_facts(found: Sequence[Fact], expected: Sequence[Fact]) -> None:
-    """The same facts, each once; measures equal but for the order in which floats were added."""
+    """The same facts, each once; measures equal but for the order in which floats were added.
+
+    What goes by the broker's clock is only there or not: the computation has other times of arrival.
+    """
     assert Counter(fact["FACT_ID"] for fact in found) == Counter(fact["FACT_ID"] for fact in expected)
     by_id: dict[str, Mapping[str, Any]] = {fact["FACT_ID"]: fact for fact in expected}
     for fact in found:
         wanted = by_id[fact["FACT_ID"]]
         for column, value in fact.items():
+            if column in MEASURES and fact["FAMILY"] == "dependency":
+                continue
             assert value == (pytest.approx(wanted[column], rel=1e-6) if column in MEASURES else wanted[column]), fact
