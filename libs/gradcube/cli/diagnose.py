@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 
 from gradcube.cli import output, showing
-from gradcube.diagnosis import Finding, catalog
+from gradcube.diagnosis import Detector, Finding, catalog, plugins
 from gradcube.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,40 +35,46 @@ def diagnose(
     """
     files = files or []
     _check(files, job, report, flight_recorder)
-    thresholds = _thresholds(threshold)
+    known = plugins.load(refused=lambda reason: output.err.print(reason, markup=False))
+    thresholds = _thresholds(threshold, known)
     as_json = showing.wants_json(json)
     for file in files:
-        _diagnose_trace(file, job, thresholds, report, as_json=as_json)
+        trace = _read(file, job)
+        findings = showing.collect(_findings(trace, thresholds, known, str(file)), as_json=as_json)
+        if not as_json:
+            showing.show(findings, f"{file}: {_size(trace)}")
+        if report is not None:
+            _write_report(report, trace, findings)
     if flight_recorder is not None:
         _diagnose_dumps(flight_recorder, as_json=as_json)
 
 
-def _diagnose_trace(
-    file: Path, job: str | None, thresholds: Mapping[str, str], report: Path | None, *, as_json: bool
-) -> None:
+def _read(file: Path, job: str | None) -> "Trace":
     from gradcube.traces import read_trace  # with Arrow; other commands need not wait for it
 
-    with output.err.status(f"reading {file}"):
+    with output.err.status(f"reading {escape(str(file))}"):
         trace = read_trace(file, job)
     if trace.unused:
         output.err.print(f"{file}: metrics that no detector knows: {', '.join(trace.unused)}", markup=False)
-    findings = showing.collect(_findings(trace, thresholds, str(file)), as_json=as_json)
-    if not as_json:
-        showing.show(findings, f"{file}: {_size(trace)}")
-    if report is not None:
-        from gradcube.report import write_report
-
-        write_report(report, trace, findings)
-        output.err.print(f"wrote {report}", markup=False)
+    return trace
 
 
-def _findings(trace: "Trace", thresholds: Mapping[str, str], name: str) -> Iterator[Finding]:
+def _findings(
+    trace: "Trace", thresholds: Mapping[str, str], known: tuple[type[Detector], ...], name: str
+) -> Iterator[Finding]:
     """With a bar on stderr, if somebody looks."""
     from gradcube.traces import findings_of
 
     with Progress(console=output.err, transient=True, disable=not output.err.is_terminal) as progress:
-        task = progress.add_task(f"diagnosing {name}", total=len(trace.rows))
-        yield from findings_of(trace, thresholds, told=lambda rows: progress.advance(task, rows))
+        task = progress.add_task(f"diagnosing {escape(name)}", total=len(trace.rows))
+        yield from findings_of(trace, thresholds, known=known, told=lambda rows: progress.advance(task, rows))
+
+
+def _write_report(file: Path, trace: "Trace", findings: list[Finding]) -> None:
+    from gradcube.report import write_report
+
+    write_report(file, trace, findings)
+    output.err.print(f"wrote {file}", markup=False)
 
 
 def _diagnose_dumps(directory: Path, *, as_json: bool) -> None:
@@ -83,10 +90,10 @@ def _size(trace: "Trace") -> str:
     return f"{steps} steps of {ranks} {'rank' if ranks == 1 else 'ranks'}"
 
 
-def _thresholds(given: list[str]) -> dict[str, str]:
+def _thresholds(given: list[str], known: tuple[type[Detector], ...]) -> dict[str, str]:
     thresholds = dict(each.partition("=")[::2] for each in given)
     try:
-        catalog.parse(thresholds)
+        catalog.parse(thresholds, known)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--threshold") from error
     return thresholds

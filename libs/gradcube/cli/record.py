@@ -3,14 +3,14 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from gradcube.bus.consumer import BatchConsumer
+from gradcube.bus.consumer import BatchConsumer, Record
 from gradcube.cli import output
 from gradcube.cli.topics import kafka
 from gradcube.errors import DataError
@@ -60,17 +60,26 @@ def write_trace(settings: KafkaSettings, job: str, file: Path, go_on: GoOn, *, f
         stop_asked() as stopped,
     ):
         recording, task = Recording(writer, job), progress.add_task(f"recording {job}", total=None)
-        came_at = time.monotonic()
+        began_micros, came_at = time.time_ns() // 1000, time.monotonic()
         while go_on(consumer, time.monotonic() - came_at) and not stopped.is_set():
-            if recording.add(consumer.poll(POLL_SECONDS)):
+            records = consumer.poll(POLL_SECONDS)
+            writer.until_micros = _heard_until(records)
+            if recording.add(records):
                 came_at = time.monotonic()
                 progress.update(task, completed=writer.records)
+        if not stopped.is_set():  # read to the end: it was silent until then, at least
+            writer.until_micros = max(began_micros, writer.until_micros or 0)
     if recording.unreadable or writer.repeated:
         output.err.print(f"left out: {recording.unreadable} unreadable records, {writer.repeated} sent twice")
     if not writer.records:
         others = ", ".join(sorted(recording.other_jobs)[:8])
         raise DataError(f"no record of {job!r} in {STEPS}; {f'there are {others}' if others else 'it was empty'}")
     return writer.records
+
+
+def _heard_until(records: Sequence[Record]) -> int:
+    """Micros up to which nothing more can come: those of the newest record, or now that there is none."""
+    return max((record.timestamp_millis * 1000 for record in records), default=time.time_ns() // 1000)
 
 
 def until_end() -> GoOn:

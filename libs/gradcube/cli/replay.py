@@ -40,7 +40,7 @@ def replay(
     The service knows each name's steps once, so a replay needs a name that was not there before.
     """
     pace, settings = _speed(speed), broker_settings(broker)
-    trace = _trace(settings, file, topic, job)
+    trace = _in_the_past(_trace(settings, file, topic, job))
     name = name or f"{trace.rows.job}-replay-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     with ExitStack() as stack:
         watch = stack.enter_context(FindingWatch(settings, name)) if findings else None
@@ -105,6 +105,15 @@ def _trace(settings: KafkaSettings, file: Path | None, topic: str | None, job: s
         recorded = Path(folder, "recorded.parquet")
         write_trace(settings, job, recorded, until_end())
         return read_trace(recorded)
+
+
+def _in_the_past(trace: "Trace") -> "Trace":
+    from gradcube.traces.replaying import not_ahead_of
+
+    moved, ahead_micros = not_ahead_of(trace, time.time_ns() // 1000)
+    if ahead_micros:
+        output.err.print(f"its times lie ahead of the clock; all are moved back by {ahead_micros / 1e6:.0f} s")
+    return moved
 
 
 def _speed(text: str) -> float:

@@ -23,7 +23,7 @@ OPTIONAL = ("rank", "attempt", "stage", "replica", "node", "time")
 ABSENT = -1
 """A null rank (the whole job), stage or replica."""
 MAX_STEP, MAX_INT = 2**63 - 1, 2**31 - 1
-JOB_KEY = b"gradcube.job"
+JOB_KEY, UNTIL_KEY = b"gradcube.job", b"gradcube.recorded_until_micros"
 PARQUET_MAGIC = b"PAR1"
 
 
@@ -35,6 +35,7 @@ class TidyColumns:
     """
 
     job: str | None
+    until_micros: int | None
     step: IntArray
     rank: IntArray
     attempt: IntArray
@@ -110,8 +111,11 @@ def _checked(table: arrow.Table) -> TidyColumns:
     check_names(metrics)
     step = integers(table["step"], "step", null=None, most=MAX_STEP)
     rank, stage, replica = (_label(table, name, ABSENT) for name in ("rank", "stage", "replica"))
+    told = table.schema.metadata or {}
+    until = told.get(UNTIL_KEY, b"")
     return TidyColumns(
-        job=((table.schema.metadata or {}).get(JOB_KEY) or b"").decode(errors="replace") or None,
+        job=told.get(JOB_KEY, b"").decode(errors="replace") or None,
+        until_micros=int(until) if until.isdigit() else None,
         step=step, rank=rank, attempt=_label(table, "attempt", 0), stage=stage, replica=replica,
         node=node, nodes=nodes, metric=metric, metrics=metrics, value=reals(table["value"], "value"),
         time_seconds=_optional(table, "time", seconds),

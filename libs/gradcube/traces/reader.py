@@ -30,6 +30,8 @@ class Trace:
 
     rows: StepRows
     unused: tuple[str, ...]
+    recorded_until_micros: int | None = None
+    """Until when the recorder listened; None: nothing came after the last row, for as long as one cares."""
 
     def by_step(self) -> Iterator[StepRows]:
         """The rows of each step of each attempt, in that order, as views."""
@@ -77,7 +79,7 @@ def _assembled(tidy: TidyColumns, job: str) -> Trace:
         dropped=columns.put("dropped", np.zeros(len(cells), np.int64)), ended_at_micros=ended,
         appended_at_micros=ended, offset=np.arange(len(cells)), counts=counts, floats=floats, bucket_absmax=absmax,
     )  # fmt: skip
-    return Trace(rows, tuple(sorted(name for name in tidy.metrics if name not in FIELD_OF_METRIC)))
+    return Trace(rows, tuple(sorted(name for name in tidy.metrics if name not in FIELD_OF_METRIC)), tidy.until_micros)
 
 
 class _Columns:

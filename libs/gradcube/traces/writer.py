@@ -15,7 +15,7 @@ from pyarrow import parquet
 from gradcube.errors import ConfigError
 from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, MISSING
 from gradcube.traces.fields import BOOKKEEPING, BUCKET_ABSMAX
-from gradcube.traces.loading import JOB_KEY
+from gradcube.traces.loading import JOB_KEY, UNTIL_KEY
 from gradcube.windows.columns import FloatArray
 from gradcube.windows.rows import StepRows
 
@@ -58,6 +58,8 @@ class TraceWriter:
         self._last_step: dict[tuple[int, int], int] = {}
         self.records = 0
         self.repeated = 0
+        self.until_micros: int | None = None
+        """Until when was listened, if that is to be told: what comes after the last record is silence until then."""
 
     def add(self, rows: StepRows) -> None:
         """Takes records, in the order of their offsets."""
@@ -77,6 +79,8 @@ class TraceWriter:
     ) -> None:
         if error is None:
             self._flush()
+        if self.until_micros is not None:
+            self._file.add_key_value_metadata({UNTIL_KEY: str(self.until_micros)})
         self._file.close()
         if error is None and self.records:
             os.replace(self._draft, self._path)

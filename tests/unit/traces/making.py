@@ -28,7 +28,7 @@ def text(path: Path, *lines: str) -> Path:
     return path
 
 
-def slowed_job(steps: int = 200, ranks: int = 4, seed: int = 1) -> StepRows:
+def slowed_job(steps: int = 150, ranks: int = 4, seed: int = 1) -> StepRows:
     """Rank 1 computes 1.7 times as long in steps 80 to 129."""
     compute = 0.1 * noise(steps, ranks, 0.03, 0.3, seed)
     compute[80:130, 1] *= 1.7
@@ -43,7 +43,7 @@ def slowed_job(steps: int = 200, ranks: int = 4, seed: int = 1) -> StepRows:
     )  # fmt: skip
 
 
-def timed_trace(path: Path, steps: int = 200, ranks: int = 4, seed: int = 1) -> Path:
+def timed_trace(path: Path, steps: int = 150, ranks: int = 4, seed: int = 1) -> Path:
     """The same job as other recorders would write it: step, rank, metric, value."""
     compute = 0.1 * noise(steps, ranks, 0.03, 0.3, seed)
     compute[80:130, 1:2] *= 1.7

@@ -15,7 +15,7 @@ from gradcube.events import decode_batch
 from gradcube.traces import Trace, TraceWriter, findings_of, read_trace
 from gradcube.traces import writer as writer_module
 from gradcube.traces.recording import Recording
-from gradcube.traces.replaying import StepEncoding, due_seconds, records_in_flight
+from gradcube.traces.replaying import StepEncoding, due_seconds, not_ahead_of, records_in_flight
 from gradcube.windows.rows import StepRows
 
 
@@ -55,6 +55,15 @@ def test_rows_written_are_read_back_to_the_bit(tmp_path: Path) -> None:
         for start in range(0, len(rows), 64):
             writer.add(rows.take(np.arange(start, min(start + 64, len(rows)))))
     assert_same(read_trace(tmp_path / "t.parquet").rows, rows)
+
+
+def test_until_when_was_listened_is_kept(tmp_path: Path) -> None:
+    for name, until_micros in (("a", None), ("b", 1_800_000_000_000_000)):
+        with TraceWriter(tmp_path / name, "bert") as writer:
+            writer.add(make_rows([0]))
+            writer.until_micros = until_micros
+        assert read_trace(tmp_path / name).recorded_until_micros == until_micros
+        assert read_trace(tmp_path / name).rows.job == "bert"
 
 
 def test_row_groups_bound_what_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +145,11 @@ def test_steps_are_due_by_their_event_time() -> None:
 @pytest.mark.parametrize(("ranks", "records"), [(1, 400), (16, 6400), (8192, 65536), (100_000, 400_000)])
 def test_a_replay_runs_ahead_by_a_bounded_number_of_steps(ranks: int, records: int) -> None:
     assert records_in_flight(ranks) == records
+
+
+def test_times_ahead_of_the_clock_are_moved_back_together() -> None:
+    rows = make_rows([0, 1, 3])
+    moved, ahead_micros = not_ahead_of(Trace(rows, ()), int(rows.ended_at_micros[1]))
+    assert ahead_micros == 2_000_000
+    np.testing.assert_array_equal(moved.rows.ended_at_micros, rows.ended_at_micros - 2_000_000)
+    assert not_ahead_of(moved, int(rows.ended_at_micros[1])) == (moved, 0)
