@@ -8,7 +8,7 @@ from gradcube.flight_recorder.culprits import Graph, find_roots
 from gradcube.flight_recorder.dumps import Dump
 from gradcube.flight_recorder.operations import Operation
 from gradcube.flight_recorder.standing import Standing, stand
-from gradcube.flight_recorder.waits import Differing, Wait, collective_waits, differing, held_up, p2p_waits
+from gradcube.flight_recorder.waits import Differing, Wait, collective_waits, differing, p2p_waits
 
 Reason = Literal["absent", "stopped", "differs", "silent", "disagree", "circle", "nobody"]
 
@@ -36,11 +36,11 @@ def find_causes(dumps: Mapping[int, Dump]) -> list[Cause]:
     standings = stand(dumps)
     different = [found for found in (differing(standing) for standing in standings) if found is not None]
     waits = [wait for standing in standings for wait in (*collective_waits(standing), *p2p_waits(standing))]
-    waits += [found.wait for found in different if found.wait.waiting]
-    odd = {rank: found for found in reversed(different) if found.wait.waiting for rank in found.ranks}
+    waits += [found.wait for found in different if found.wait is not None]
+    odd = {rank: found for found in reversed(different) if found.wait is not None for rank in found.ranks}
     stopped = {rank: standing for standing in standings for rank in standing.entered if standing.stopped(rank)}
     own = frozenset(odd) | frozenset(stopped)
-    graph = Graph.of(waits, held_up(dumps), own)
+    graph = Graph.of(dumps, waits, own)
     roots, circle = find_roots(graph, own, dumps)
     silent = roots - dumps.keys()
     causes = [
@@ -48,7 +48,7 @@ def find_causes(dumps: Mapping[int, Dump]) -> list[Cause]:
         for rank in sorted(roots - silent)
     ]
     causes += _silent(silent, graph, dumps)
-    causes += [_disagree(found) for found in different if not found.wait.waiting]
+    causes += [_disagree(found) for found in different if found.wait is None]
     causes += [_circle(circle, graph)] if circle else []
     return causes or _nobody(standings)
 
@@ -83,17 +83,14 @@ def _widest(rank: int, graph: Graph) -> Wait | None:
 
 
 def _differs(rank: int, found: Differing, graph: Graph) -> Cause:
-    wait = found.wait
-    said = (found.found[rank], found.usual)
-    return Cause("differs", (rank,), wait.operation, graph.behind([rank]), len(wait.members), said=said)
+    said, members = (found.found[rank], found.usual), len(found.standing.members)
+    return Cause("differs", (rank,), found.operation, graph.behind([rank]), members, said=said)
 
 
 def _disagree(found: Differing) -> Cause:
-    texts = sorted(set(found.found.values()))
-    ranks = tuple(sorted(found.ranks))
-    return Cause(
-        "disagree", ranks, found.wait.operation, found.ranks, len(found.wait.members), said=(texts[0], texts[1])
-    )
+    first, second = sorted(set(found.found.values()))[:2]
+    members = len(found.standing.members)
+    return Cause("disagree", tuple(sorted(found.ranks)), found.operation, found.ranks, members, said=(first, second))
 
 
 def _silent(silent: frozenset[int], graph: Graph, dumps: Mapping[int, Dump]) -> list[Cause]:

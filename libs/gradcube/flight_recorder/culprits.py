@@ -10,25 +10,38 @@ from gradcube.flight_recorder.waits import Wait
 
 @dataclass(frozen=True)
 class Graph:
-    """`for_whom[rank]` are the ranks that it waits for. Those in `own` have a cause of their own and wait for none."""
+    """`for_whom[rank]` are the ranks that it waits for; a rank that waits for nobody is not in it."""
 
     waits: tuple[Wait, ...]
     for_whom: Mapping[int, frozenset[int]]
 
     @classmethod
-    def of(cls, waits: Iterable[Wait], held_up: Mapping[int, frozenset[int]], own: frozenset[int]) -> "Graph":
-        """Of each rank, the surest kind of wait that it has: for an absent one, for the other end, then `held_up`.
+    def of(cls, dumps: Mapping[int, Dump], waits: Iterable[Wait], own: frozenset[int]) -> "Graph":
+        """A rank is stuck at its first pending operation, since a GPU does its queue in order.
 
-        The other end of a send may have finished it long ago, and a GPU may do two groups' operations side by side.
+        It waits there for those who are absent, else for those who have the operation on their queue behind an earlier
+        one of theirs. Where it waits for nobody (another stream may have gone on), the next operation counts. Ranks of
+        `own` have a cause of their own, and so have those whose GPU has not begun what their peers' have.
         """
         waits = tuple(waits)
-        collective, p2p = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
-        for wait in waits:
-            for rank in wait.waiting:
-                (p2p if wait.is_p2p else collective)[rank] |= wait.absent
-        ranks = (collective.keys() | p2p.keys() | held_up.keys()) - own
-        surest = {rank: collective[rank] or p2p[rank] or held_up.get(rank, frozenset()) for rank in ranks}
-        return cls(waits, {rank: frozenset(others) for rank, others in surest.items() if others})
+        not_begun = {(rank, wait.operation.identity) for wait in waits if not wait.is_p2p for rank in wait.absent}
+        absent = {id(one): wait.absent for wait in waits for one in wait.waiting.values()}
+        pending = {rank: [one for one in dump.operations if one.pending] for rank, dump in dumps.items()}
+        heads = {rank: operations[0].identity for rank, operations in pending.items() if operations}
+        sharing = defaultdict[object, set[int]](set)
+        for rank, operations in pending.items():
+            for one in operations:
+                sharing[one.identity].add(rank)
+        for_whom = {}
+        for rank in heads.keys() - own:
+            if (rank, heads[rank]) in not_begun:
+                continue
+            for one in pending[rank]:
+                later = {other for other in sharing[one.identity] if heads[other] != one.identity and other != rank}
+                if others := absent.get(id(one)) or frozenset(later):
+                    for_whom[rank] = others
+                    break
+        return cls(waits, for_whom)
 
     def behind(self, roots: Iterable[int]) -> frozenset[int]:
         """Everybody who waits for one of these, or for somebody who does."""

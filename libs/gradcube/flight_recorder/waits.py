@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from gradcube.flight_recorder.dumps import Dump
 from gradcube.flight_recorder.groups import Group
 from gradcube.flight_recorder.operations import SAME_ON_ALL, Operation
 from gradcube.flight_recorder.standing import Standing
@@ -12,13 +11,17 @@ from gradcube.flight_recorder.standing import Standing
 
 @dataclass(frozen=True)
 class Wait:
-    """`waiting` are in the operation, `absent` are not; `members` should be. `operation` is one rank's."""
+    """`absent` ranks are not in an operation that should have all `members`; `waiting` are, each by its record."""
 
     group: Group
-    operation: Operation
-    waiting: frozenset[int]
+    waiting: Mapping[int, Operation]
     absent: frozenset[int]
     members: frozenset[int]
+
+    @property
+    def operation(self) -> Operation:
+        """The record of the first of those who wait."""
+        return self.waiting[min(self.waiting)]
 
     @property
     def is_p2p(self) -> bool:
@@ -35,10 +38,10 @@ def collective_waits(standing: Standing) -> Iterator[Wait]:
     for sequence, by_rank in sorted(first.items()):
         begun = {rank for rank, one in by_rank.items() if one.state == "started"}
         idle = {rank for rank, one in by_rank.items() if begun and standing.timed[rank] and one.state == "scheduled"}
-        waiting = frozenset(by_rank) - idle
+        waiting = {rank: one for rank, one in by_rank.items() if rank not in idle}
         absent = frozenset(_absent(standing, sequence)) | idle
         if absent and waiting:
-            yield Wait(standing.group, by_rank[min(waiting)], waiting, absent, standing.members)
+            yield Wait(standing.group, waiting, absent, standing.members)
 
 
 def _absent(standing: Standing, sequence: int) -> Collection[int]:
@@ -55,51 +58,44 @@ def p2p_waits(standing: Standing) -> Iterator[Wait]:
     Both ends count a pair's operations in the same order, so of the pending ones those beyond the other end's number
     have no counterpart.
     """
-    sends, receives, sample = Counter[tuple[int, int]](), Counter[tuple[int, int]](), dict[object, Operation]()
+    pending: dict[tuple[int, int], tuple[list[Operation], list[Operation]]] = defaultdict(lambda: ([], []))
     for own in standing.operations.values():
         for one in own:
             if one.pending and one.peers is not None:
-                (sends if one.name == "send" else receives)[one.peers] += 1
-                sample.setdefault((one.name, one.peers), one)
-    for pair in sorted(sends.keys() | receives.keys()):
-        if sends[pair] != receives[pair]:
-            more_sends = sends[pair] > receives[pair]
-            waiting, absent = pair if more_sends else pair[::-1]
-            operation = sample["send" if more_sends else "recv", pair]
-            yield Wait(standing.group, operation, frozenset({waiting}), frozenset({absent}), frozenset(pair))
-
-
-def held_up(dumps: Mapping[int, Dump]) -> dict[int, frozenset[int]]:
-    """For each rank, those who have its first pending operation on their queues as well, behind an earlier one.
-
-    A GPU does what is on its queue one after the other.
-    """
-    heads = {rank: next((one for one in dump.operations if one.pending), None) for rank, dump in dumps.items()}
-    sharing: dict[object, set[int]] = defaultdict(set)
-    for dump in dumps.values():
-        for one in dump.operations:
-            if one.pending:
-                sharing[one.identity].add(dump.rank)
-    waits = {}
-    for rank, head in heads.items():
-        if head is not None:
-            later = {other for other in sharing[head.identity] if _identity(heads[other]) != head.identity}
-            waits[rank] = frozenset(later)
-    return waits
-
-
-def _identity(head: Operation | None) -> object:
-    return None if head is None else head.identity
+                pending[one.peers][one.name == "recv"].append(one)
+    for (sender, receiver), (sends, receives) in sorted(pending.items()):
+        if len(sends) > len(receives):
+            unmatched, absent = sends[len(receives)], receiver
+        elif len(receives) > len(sends):
+            unmatched, absent = receives[len(sends)], sender
+        else:
+            continue
+        yield Wait(standing.group, {unmatched.rank: unmatched}, frozenset({absent}), frozenset({sender, receiver}))
 
 
 @dataclass(frozen=True)
 class Differing:
-    """`ranks` run `found[rank]` where most run `usual`; `ranks` is everybody in it when neither has the majority."""
+    """`ranks` run `found[rank]` where most run `usual`; everybody in it when neither has the majority.
 
-    wait: Wait
+    `operations` has the first record of each.
+    """
+
+    standing: Standing
+    operations: Mapping[int, Operation]
     ranks: frozenset[int]
     usual: str
     found: Mapping[int, str]
+
+    @property
+    def wait(self) -> Wait | None:
+        """The majority waits for the others; None without a majority."""
+        waiting = {rank: one for rank, one in self.operations.items() if rank not in self.ranks}
+        return Wait(self.standing.group, waiting, self.ranks, self.standing.members) if waiting else None
+
+    @property
+    def operation(self) -> Operation:
+        """The record of the first rank, of the majority if there is one."""
+        return self.operations[min(self.operations.keys() - self.ranks or self.operations)]
 
 
 def differing(standing: Standing) -> Differing | None:
@@ -132,6 +128,4 @@ def _odd_ones(standing: Standing, by_rank: Mapping[int, list[Operation]], said: 
     odd = frozenset(rank for rank, text in said.items() if text != usual)
     if most <= len(odd):
         odd = frozenset(said)
-    waiting = frozenset(said) - odd
-    operation = by_rank[min(waiting or odd)][0]
-    return Differing(Wait(standing.group, operation, waiting, odd, standing.members), odd, usual, said)
+    return Differing(standing, {rank: own[0] for rank, own in by_rank.items()}, odd, usual, said)

@@ -147,11 +147,12 @@ def job(stages: int = 3, replicas: int = 2, tensor: int = 2, steps: int = 3, **r
 
 def _program(rank: int, own: dict[str, str], pipe: tuple[int, ...], steps: int) -> list[Call]:
     at, calls = pipe.index(rank), list[Call]()
+    before, after = pipe[at - 1] if at else None, pipe[at + 1] if at + 1 < len(pipe) else None
     for _ in range(steps):
-        for _ in range(2):
-            calls += [Call(own["pipe"], "p2p", peers=(pipe[at - 1], rank))] if at else []
+        for source, target in [(before, after)] * 2 + [(after, before)] * 2:  # two batches forward, then backward
+            calls += [] if source is None else [Call(own["pipe"], "p2p", peers=(source, rank))]
             calls += [Call(own["tensor"], "_all_gather_base"), Call(own["tensor"], "_reduce_scatter_base")]
-            calls += [Call(own["pipe"], "p2p", peers=(rank, pipe[at + 1]))] if at + 1 < len(pipe) else []
+            calls += [] if target is None else [Call(own["pipe"], "p2p", peers=(rank, target))]
         calls += [Call(own["data"], "all_reduce"), Call("0", "all_reduce", 1)]
     return calls
 
