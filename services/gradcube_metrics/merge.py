@@ -109,6 +109,14 @@ class JobMerge:
         late = Partial(partial.source, added.late) if len(added.late) else None
         return Heard(self._diagnose(partial), late, added.duplicate)
 
+    def remember(self, partial: Partial) -> list[Finding]:
+        """Lets the detectors hear again what all windows are written of."""
+        return self._diagnose(partial)
+
+    def remembered(self) -> list[Finding]:
+        """The end of that: as far as windows are closed, event time had come."""
+        return self.diagnoses.advance(self.windows.closed_until_micros)
+
     def close(self, now_micros: int, description: JobDescription) -> Closing | None:
         """The windows that are due, or None. They count as closed from here on, and must be written."""
         if now_micros < self._closes_from_micros:

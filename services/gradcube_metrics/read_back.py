@@ -6,8 +6,9 @@ both where to go on and which facts of a half-written closing must not be writte
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -29,31 +30,54 @@ STATE_HEADER = "gradcube.state"
 log = structlog.get_logger(__name__)
 
 
-async def recover(settings: KafkaSettings, partition: int, lookback_seconds: float) -> tuple[dict[str, Recovered], int]:
-    """What partition `partition` of facts and findings says of each job, up to its end at this moment.
+@dataclass(frozen=True)
+class Replay:
+    """Offsets of a partition of partials: what is committed, and up to where they were read or might have been."""
 
-    Also the offset up to which partials must be heard again before a window may close, 0 for none.
-    """
-    since_millis = int((time.time() - lookback_seconds) * 1000)
+    committed: int
+    until: int
+    """No window may close before these are heard again; 0 for none."""
+
+
+async def recover(
+    settings: KafkaSettings, partition: int, lookback_seconds: float
+) -> tuple[dict[str, Recovered], Replay]:
+    """What partition `partition` of facts and findings says of each job, up to its end at this moment."""
     jobs: dict[str, Recovered] = {}
-    read_facts(jobs, await read_tail(settings, FACTS, partition, since_millis))
-    read_findings(jobs, await read_tail(settings, FINDINGS, partition, since_millis))
-    return jobs, await replay_end(settings, partition)
+    facts = FactTail(jobs)
+    await scan(settings, FACTS, partition, lookback_seconds, facts.take)
+    facts.end()
+    await scan(settings, FINDINGS, partition, lookback_seconds, lambda records: read_findings(jobs, records))
+    return jobs, await replay_range(settings, partition)
 
 
-def read_facts(jobs: dict[str, Recovered], records: Iterable[Any]) -> None:
-    """The last state of each job, and the ids of the facts after it."""
-    for record in records:
-        found = jobs.setdefault((record.key or b"").decode(), Recovered())
-        state = next((value for name, value in record.headers if name == STATE_HEADER), None)
-        if state is not None:
-            found.state = json.loads(state)
-            found.fact_ids.clear()
-            continue
-        try:
-            found.fact_ids.add(decode_fact(record.value)["FACT_ID"])
-        except SchemaError as error:
-            log.warning("foreign record in own output", topic=FACTS, offset=record.offset, error=str(error))
+class FactTail:
+    """The last state of each job, and the ids of the facts after it; holds no more than one closing a job."""
+
+    def __init__(self, jobs: dict[str, Recovered]) -> None:
+        self._jobs = jobs
+        self._after: dict[str, list[Any]] = {}
+
+    def take(self, records: Iterable[Any]) -> None:
+        """Facts in the order of their offsets."""
+        for record in records:
+            job = (record.key or b"").decode()
+            found = self._jobs.setdefault(job, Recovered())
+            state = next((value for name, value in record.headers if name == STATE_HEADER), None)
+            if state is None:
+                self._after.setdefault(job, []).append(record)
+            else:
+                found.state = json.loads(state)
+                self._after.pop(job, None)
+
+    def end(self) -> None:
+        """Looks into those that no state covers."""
+        for job, records in self._after.items():
+            for record in records:
+                try:
+                    self._jobs[job].fact_ids.add(decode_fact(record.value)["FACT_ID"])
+                except SchemaError as error:
+                    log.warning("foreign record in own output", topic=FACTS, offset=record.offset, error=str(error))
 
 
 def read_findings(jobs: dict[str, Recovered], records: Iterable[Any]) -> None:
@@ -67,25 +91,33 @@ def read_findings(jobs: dict[str, Recovered], records: Iterable[Any]) -> None:
         jobs.setdefault(finding.job, Recovered()).findings.append(finding)
 
 
-async def replay_end(settings: KafkaSettings, partition: int) -> int:
-    """The end of a partition of partials at this moment; 0 when the group has committed all of it."""
+async def replay_range(settings: KafkaSettings, partition: int) -> Replay:
+    """Where the group stands in a partition of partials at this moment."""
     place = TopicPartition(PARTIALS, partition)
     async with _reader(settings, place, group=GROUP) as consumer:
         end = int((await consumer.end_offsets([place]))[place])
-        return end if (await consumer.committed(place) or 0) < end else 0
+        committed = int(await consumer.committed(place) or 0)
+        return Replay(committed, end if committed < end else 0)
 
 
-async def read_tail(settings: KafkaSettings, topic: str, partition: int, since_millis: int) -> list[Any]:
-    """The records of one partition from a time on, up to the end at the moment of the call."""
+async def scan(
+    settings: KafkaSettings,
+    topic: str,
+    partition: int,
+    lookback_seconds: float,
+    take: Callable[[list[Any]], None],
+    until: int | None = None,
+) -> None:
+    """Hands `take` the records of one partition since then, up to `until`, or to the end at the moment of the call."""
     place = TopicPartition(topic, partition)
     async with _reader(settings, place) as consumer:
-        end = (await consumer.end_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place] if until is None else until
+        since_millis = int((time.time() - lookback_seconds) * 1000)
         start = (await consumer.offsets_for_times({place: since_millis}))[place]
         consumer.seek(place, start.offset if start else end)
-        records: list[Any] = []
         while await consumer.position(place) < end:
-            records += (await consumer.getmany(place, timeout_ms=1000)).get(place, [])
-        return [record for record in records if record.offset < end]
+            found = (await consumer.getmany(place, timeout_ms=1000)).get(place, [])
+            take([record for record in found if record.offset < end])
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from gradcube_metrics.following import Following
 from gradcube_metrics.merge import Hold, JobMerge, PartitionMerge
 from gradcube_metrics.output import Output, written
 from gradcube_metrics.partials import STEPS, decode_partial
-from gradcube_metrics.read_back import recover
+from gradcube_metrics.read_back import PARTIALS, recover, scan
 from gradcube_metrics.settings import MetricsSettings
 
 MAX_IN_FLIGHT = 32
@@ -147,10 +147,28 @@ class MergeStage:
             self._counters.of_job(job.job)["open_windows"] = job.open_windows
 
     async def _recover(self, partition: int) -> PartitionMerge:
-        recovered, replay_until = await recover(self._kafka, partition, self._settings.lookback_seconds)
+        recovered, replay = await recover(self._kafka, partition, self._settings.lookback_seconds)
         await self.following.caught_up.wait()
-        log.info("recovered", partition=partition, jobs=len(recovered), replay_until=replay_until)
-        return PartitionMerge(self._settings, recovered, replay_until, self._detectors)
+        log.info("recovered", partition=partition, jobs=len(recovered), replay_until=replay.until)
+        merge = PartitionMerge(self._settings, recovered, replay.until, self._detectors)
+        await self._remember(merge, partition, replay.committed)
+        return merge
+
+    async def _remember(self, merge: PartitionMerge, partition: int, committed: int) -> None:
+        """The detectors' memory: what was committed before this process came."""
+        findings: list[Finding] = []
+
+        def take(records: list[Any]) -> None:
+            for record in records:
+                with suppress(SchemaError):  # it is among the dead letters since it was read first
+                    partial = decode_partial(record.value or b"")
+                    job = merge.job(partial.job, self._now_micros())
+                    findings.extend(self._follow(job) + job.remember(partial))
+
+        await scan(self._kafka, PARTIALS, partition, self._settings.diagnosis_lookback_seconds, take, until=committed)
+        findings += [found for job in merge.jobs.values() for found in job.remembered()]
+        await written(await self._output.findings(findings, partition))
+        self._counters.findings_written += len(findings)
 
     async def _hear(self, merge: PartitionMerge, batch: FetchBatch) -> None:
         hold, sends = Hold(batch), list[Any]()

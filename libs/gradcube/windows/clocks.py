@@ -4,6 +4,7 @@ The rank's time and the broker's time of each row come in; corrected times go ou
 offset, so that a replay corrects the same rows by as much.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,24 @@ class _Clock:
         return self.decisions[-1][1] if self.decisions else 0
 
 
+class _Peers:
+    """The lags of all clocks of a job, in order, so that each is compared with the others in no time."""
+
+    def __init__(self, clocks: Iterable[_Clock]) -> None:
+        known = [clock.lag_micros - clock.shift_micros for clock in clocks if clock.lag_micros is not None]
+        self._ordered = np.sort(np.array(known, np.int64))
+
+    def on_time(self, clock: _Clock, grace_micros: int) -> bool:
+        """Whether the median of the others is; False without others."""
+        assert clock.lag_micros is not None
+        others = len(self._ordered) - 1
+        if others < 1:
+            return False
+        own = np.searchsorted(self._ordered, clock.lag_micros - clock.shift_micros)
+        low, high = ((at + int(at >= own)) for at in ((others - 1) // 2, others // 2))
+        return float(self._ordered[low] + self._ordered[high]) / 2 <= grace_micros
+
+
 class Clocks:
     """The clocks of one job's ranks.
 
@@ -63,13 +82,19 @@ class Clocks:
         distinct, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         clocks = [self._clock(source, int(attempt[at]), int(rank[at])) for at in first]
         suspicious = bool((lag > self._grace).any())
-        for at, clock in enumerate(clocks):
-            if not suspicious and not clock.decisions:
-                clock.lag_micros = int(lag[first[at]])
-                continue
-            rows = np.flatnonzero(inverse == at) if len(distinct) > 1 else slice(None)
-            self._observe(clock, lag[rows], ended[rows], int(offset[first[at]]))
-            event[rows] += _shifts(clock.decisions, offset[rows])
+        least = np.full(len(distinct), np.iinfo(np.int64).max)
+        np.minimum.at(least, inverse, lag)
+        new = [clock.lag_micros is None for clock in clocks]
+        for clock, own in zip(clocks, least.tolist(), strict=True):
+            clock.lag_micros = own
+        if not suspicious and not any(clock.decisions for clock in clocks):
+            return np.where(event > appended + self._grace, appended, event)
+        peers = _Peers(self._clocks.values())
+        places = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+        for clock, is_new, rows in zip(clocks, new, places, strict=True):
+            if suspicious or clock.decisions:
+                self._observe(clock, lag[rows], ended[rows], int(offset[rows[0]]), peers, new=is_new)
+                event[rows] += _shifts(clock.decisions, offset[rows])
         return np.where(event > appended + self._grace, appended, event)
 
     def state(self) -> list[list[Any]]:
@@ -86,9 +111,7 @@ class Clocks:
     def _clock(self, source: Source, attempt: int, rank: int) -> _Clock:
         return self._clocks.setdefault((source, attempt, rank), _Clock())
 
-    def _observe(self, clock: _Clock, lag: IntArray, ended: IntArray, offset: int) -> None:
-        new = clock.lag_micros is None
-        clock.lag_micros = int(lag.min())
+    def _observe(self, clock: _Clock, lag: IntArray, ended: IntArray, offset: int, peers: _Peers, *, new: bool) -> None:
         if clock.decisions and offset <= clock.decisions[-1][0]:
             return  # a replay: what was decided holds
         clock.lags += [int(lag.min()), int(lag.max())]
@@ -96,15 +119,15 @@ class Clocks:
         span = max(clock.ends) - min(clock.ends)
         judged = span >= ROUND_MICROS and (len(lag) >= ROUND_ROWS or len(clock.lags) >= 2 * ROUND_ROWS)
         if judged or new:
-            self._judge(clock, offset, span, new)
+            self._judge(clock, offset, span, peers, new=new)
         if judged:
             clock.lags.clear()
             clock.ends.clear()
 
-    def _judge(self, clock: _Clock, offset: int, span: int, new: bool) -> None:
+    def _judge(self, clock: _Clock, offset: int, span: int, peers: _Peers, *, new: bool) -> None:
         steady = new or max(clock.lags) - min(clock.lags) < span / 2
         least = min(clock.lags)
-        if least > self._grace and steady and self._peers_on_time(clock):
+        if least > self._grace and steady and peers.on_time(clock, self._grace):
             decision = least
         elif least <= self._grace:
             decision = 0
@@ -112,14 +135,6 @@ class Clocks:
             return
         if abs(decision - clock.shift_micros) > self._grace:
             clock.decisions = [*clock.decisions, (offset, decision)][-MAX_DECISIONS:]
-
-    def _peers_on_time(self, clock: _Clock) -> bool:
-        lags = [
-            other.lag_micros - other.shift_micros
-            for other in self._clocks.values()
-            if other is not clock and other.lag_micros is not None
-        ]
-        return bool(lags) and float(np.median(lags)) <= self._grace
 
 
 def _shifts(decisions: list[tuple[int, int]], offset: IntArray) -> IntArray:

@@ -4,7 +4,7 @@ from typing import Any
 from tests.unit.metrics.test_merge import LATER, SETTINGS, START, JobDescription, JobMerge, hear
 
 from gradcube_metrics.merge import Recovered
-from gradcube_metrics.read_back import STATE_HEADER, read_facts, read_findings
+from gradcube_metrics.read_back import STATE_HEADER, FactTail, read_findings
 
 
 def written(job: str, state: bytes | None = None) -> list[Any]:
@@ -17,6 +17,12 @@ def written(job: str, state: bytes | None = None) -> list[Any]:
         SimpleNamespace(key=job.encode(), value=fact.value, headers=own, offset=at)
         for at, (fact, own) in enumerate(zip(facts, headers, strict=True))
     ]
+
+
+def read_facts(jobs: dict[str, Recovered], records: list[Any]) -> None:
+    tail = FactTail(jobs)
+    tail.take(records)
+    tail.end()
 
 
 def test_the_last_state_of_each_job_counts_and_what_is_written_after_it() -> None:
