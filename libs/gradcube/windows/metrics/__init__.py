@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from gradcube.windows.columns import BoolArray
 from gradcube.windows.metrics import (
     dependency,
     gradients,
@@ -24,9 +25,10 @@ METRICS: tuple[Metric, ...] = tuple(
 __all__ = ["METRICS", "Measures", "Metric", "metrics_for"]
 
 
-def metrics_for(view: View) -> tuple[Metric, ...]:
-    """The metrics that a view's kind of subject has and that its columns can give, by name."""
-    return _metrics_for(view.kind, tuple(view.columns))
+def metrics_for(view: View) -> list[Metric]:
+    """The metrics that a view's kind of subject has and that its columns have samples of, by name."""
+    known: BoolArray = (view.counts > 0).any(axis=0)
+    return [metric for metric in _metrics_for(view.kind, tuple(view.columns)) if known[view.columns[metric.column]]]
 
 
 @cache

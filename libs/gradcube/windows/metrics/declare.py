@@ -28,8 +28,9 @@ class Measures:
 
     def usable(self) -> BoolArray:
         """Which subjects have samples and only finite measures, (n,)."""
-        finite = np.isfinite(np.stack([self.value, self.total, self.least, self.most])).all(axis=0)
-        usable: BoolArray = finite & (self.samples > 0)
+        usable: BoolArray = self.samples > 0
+        for measure in (self.value, self.total, self.least, self.most):
+            usable = usable & np.isfinite(measure)
         return usable
 
 
