@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from gradcube.windows.columns import BoolArray
+import numpy as np
+
 from gradcube.windows.metrics import (
     dependency,
     gradients,
@@ -27,7 +28,7 @@ __all__ = ["METRICS", "Measures", "Metric", "metrics_for"]
 
 def metrics_for(view: View) -> list[Metric]:
     """The metrics that a view's kind of subject has and that its columns have samples of, by name."""
-    known: BoolArray = (view.counts > 0).any(axis=0)
+    known = np.asarray(view.counts.any(axis=0))
     return [metric for metric in _metrics_for(view.kind, tuple(view.columns)) if known[view.columns[metric.column]]]
 
 
