@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def diagnose(
-    files: list[Path] | None = typer.Argument(None, metavar="FILE...", help="recorded runs: Parquet, or CSV (.csv)"),
+    files: list[Path] | None = typer.Argument(None, metavar="FILE", help="recorded runs: Parquet, or CSV (.csv)"),
     threshold: list[str] = typer.Option(
         [], help="of a detector, such as straggler.min_ratio=1.1 or hang.enabled=false; may be given again"
     ),
@@ -55,7 +55,8 @@ def _read(file: Path, job: str | None) -> "Trace":
     with output.err.status(f"reading {escape(str(file))}"):
         trace = read_trace(file, job)
     if trace.unused:
-        output.err.print(f"{file}: metrics that no detector knows: {', '.join(trace.unused)}", markup=False)
+        unused = ", ".join(trace.unused)
+        output.err.print(f"{file}: not read, since no detector knows them: {unused}", markup=False, soft_wrap=True)
     return trace
 
 

@@ -1,7 +1,7 @@
 """From the tidy rows of a recorded run (see docs/traces.md) to the StepRows that a live run would have given."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ class Trace:
         rows = self.rows
         changes = (np.diff(rows.step) != 0) | (np.diff(rows.attempt) != 0)
         bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows)]
+        columns = [(name, getattr(rows, name)) for name in StepRows.DTYPES]
         for start, end in pairwise(bounds):
-            yield replace(rows, **{name: getattr(rows, name)[start:end] for name in StepRows.DTYPES})
+            yield StepRows(job=rows.job, **{name: column[start:end] for name, column in columns})
 
 
 def read_trace(path: Path, job: str | None = None) -> Trace:
