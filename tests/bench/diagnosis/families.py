@@ -18,7 +18,7 @@ LAYOUTS = (
     Layout("data parallel, 16 ranks, 0.5 %", 1, 16, 0.005, ranks_per_node=4),
     Layout("pipeline 4 x 8, 0.5 %", 4, 8, 0.005, ranks_per_node=4),
     Layout("pipeline 4 x 8, variable lengths", 4, 8, 0.008, batch_noise=0.1, ranks_per_node=4),
-    Layout("parameter server, 32 workers, 2 %", 1, 32, 0.02, memory=0.5, waits=False, steps=200),
+    Layout("parameter server, 32 workers, 2 %", 1, 32, 0.02, memory=0.5, waits=False, steps=160),
     Layout("pipeline 4 x 64, 1 %", 4, 64, 0.01, steps=100),
 )
 
@@ -49,7 +49,7 @@ def _bytedance(traces: Path) -> Family:
     """Its nodes are not recorded: 8 GPUs a node, by rank, are taken for them."""
     run = recorded(traces / "bytedance_AR.parquet").without_ranks((SLOW_REPLICA_0_STAGE_0,))
     node = np.array([f"node-{rank // 8}" for rank in run.rows.rank.tolist()], object)
-    return Family("bytedance_AR", (run.relabelled(node),), 3)
+    return Family("bytedance_AR", (run.relabelled(node),), 2)
 
 
 def _alibaba(traces: Path) -> Family:
@@ -58,9 +58,9 @@ def _alibaba(traces: Path) -> Family:
 
 def _mlperf(traces: Path, quick: bool) -> Family:
     runs = large_runs(traces)
-    return Family("mlperf_405b", tuple(runs[:3] if quick else runs), len(runs) // 2)
+    return Family("mlperf_405b", tuple(runs[:3] if quick else runs), len(runs) // 3)
 
 
 def _simulated(layout: Layout, seed: int, runs: int) -> Family:
     recordings = tuple(simulate(layout, seed * 100 + number) for number in range(runs))
-    return Family(layout.name, recordings, 2 if layout.stages == 1 and layout.waits else 1, is_real=False)
+    return Family(layout.name, recordings, 1, is_real=False)

@@ -87,8 +87,13 @@ class Recording:
         return replace(self, rows=_numbered(self.rows.take(~np.isin(self.rows.rank, ranks))))
 
     def between(self, start: int, end: int) -> "Recording":
-        """Steps `start` to `end` (exclusive), counted from 0 whatever their numbers are."""
-        return replace(self, rows=_numbered(self.rows.take(np.arange(start * self.num_ranks, end * self.num_ranks))))
+        """Steps `start` to `end` (exclusive) or the last, counted from 0 whatever their numbers are."""
+        return replace(
+            self,
+            rows=_numbered(
+                self.rows.take(np.arange(start * self.num_ranks, min(end * self.num_ranks, len(self.rows))))
+            ),
+        )
 
 
 def recorded(path: Path) -> Recording:
