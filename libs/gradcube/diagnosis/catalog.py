@@ -8,12 +8,31 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from gradcube.diagnosis.data_stall import DataStallDetector
 from gradcube.diagnosis.detector import Detector
+from gradcube.diagnosis.divergence import DivergenceDetector
+from gradcube.diagnosis.gradient_anomaly import GradientAnomalyDetector
 from gradcube.diagnosis.hang import HangDetector
+from gradcube.diagnosis.loss_spike import LossSpikeDetector
+from gradcube.diagnosis.monitor_gap import MonitorGapDetector
+from gradcube.diagnosis.plateau import PlateauDetector
+from gradcube.diagnosis.pressure import PressureDetector
+from gradcube.diagnosis.stale_gradients import StaleGradientsDetector
 from gradcube.diagnosis.straggler import StragglerDetector
 from gradcube.errors import ConfigError
 
-DETECTORS: tuple[type[Detector], ...] = (StragglerDetector, HangDetector)
+DETECTORS: tuple[type[Detector], ...] = (
+    StragglerDetector,
+    HangDetector,
+    LossSpikeDetector,
+    DivergenceDetector,
+    PlateauDetector,
+    GradientAnomalyDetector,
+    StaleGradientsDetector,
+    DataStallDetector,
+    PressureDetector,
+    MonitorGapDetector,
+)
 ENABLED = "enabled"
 DEFAULT = "default"
 """The value that takes a threshold back to what it is by itself."""

@@ -86,7 +86,7 @@ class DataStallDetector(Detector):
             self._usual.append(data)
             if opened is not None and moment.step - self._last_bad_step >= self.settings.calm_steps:
                 count = steps(self._last_bad_step - opened.onset_step + 1)
-                verdict = f"data comes as fast as before since step {self._last_bad_step + 1}, after {count}"
+                verdict = f"data comes as before since step {self._last_bad_step + 1}, after {count} of stall"
                 return self._episodes.close(self._last_bad_step, KIND, JOB, verdict, opened.magnitude)
             return []
         self._run = [*self._run, moment][-self.settings.run_steps :]
@@ -101,8 +101,8 @@ class DataStallDetector(Detector):
 
 def _sight(data: float, usual: float, step: float) -> Sight:
     verdict = (
-        f"all ranks wait for data: {data:.3g} s of a step of {step:.3g} s, {usual:.3g} s before; check the storage that "
-        f"they share, its network, and the number of data workers"
+        f"all ranks wait for data: {data:.3g} s of a step of {step:.3g} s, {usual:.3g} s before; check the storage "
+        f"that they share, its network, and the number of data workers"
     )
     evidence = (Evidence("data_seconds", data, usual, "seconds"), Evidence("step_seconds", step, None, "seconds"))
     # What the step takes now over what it would take with the data as fast as before.

@@ -5,6 +5,7 @@ Frames in the order of steps come in; an episode that opens, goes on or is over 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import Episodes, Moment, Sight
@@ -46,6 +47,11 @@ class DivergenceDetector(Detector):
         self._episodes = Episodes()
         self._regime = Regime()
         self._level = self._new_level()
+
+    def configure(self, settings: Any) -> None:
+        """Other thresholds from the next step on."""
+        super().configure(settings)
+        self._level.set_limit(settings.min_ratio, settings.sigmas)
 
     def restore(self, findings: Sequence[Finding]) -> None:
         """An open episode goes on, against the best level that it was opened at."""

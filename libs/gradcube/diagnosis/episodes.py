@@ -3,12 +3,14 @@
 What a detector sees of a subject comes in; findings go out, and none twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id
 from gradcube.diagnosis.frames import StepFrame
 
+RECENT_STEPS = 64
+"""Moments that a detector keeps to tell the onset of what it has seen for some steps."""
 UPDATE_STEPS = 50
 """Steps between two updates of an episode that goes on."""
 
@@ -113,6 +115,11 @@ def rank_subject(frame: StepFrame, at: int) -> Subject:
     """The rank at position `at` of a frame, with its place in the job."""
     node = str(frame.node[at]) or None
     return Subject(int(frame.rank[at]), node, int(frame.stage[at]), int(frame.replica[at]))
+
+
+def ranks_of(subjects: Iterable[Subject]) -> list[int]:
+    """The ranks among them."""
+    return [subject.rank for subject in subjects if subject.rank is not None]
 
 
 def named(subject: Subject) -> str:

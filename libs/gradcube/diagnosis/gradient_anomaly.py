@@ -4,17 +4,18 @@ Frames in the order of steps come in; an episode that opens, goes on or is over 
 """
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradcube.diagnosis.detector import Detector
-from gradcube.diagnosis.episodes import Episodes, Moment, Sight, rank_subject
+from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, rank_subject, ranks_of
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.gradient_verdicts import calm_verdict, deviation_sight, nonfinite_sight, overflow_sight
-from gradcube.diagnosis.peer_deviation import PeerDeviation
+from gradcube.diagnosis.peer_deviation import LEARN_STEPS, PeerDeviation
 from gradcube.windows.columns import FloatArray
 
 KIND = "GRADIENT_ANOMALY"
@@ -59,13 +60,17 @@ class GradientAnomalyDetector(Detector):
         self._deviations = {name: PeerDeviation(min_sigma=0.02) for name in SIGNALS}
         self._last_bad: dict[Subject, int] = {}
         self._overflow_steps = 0
+        self._recent: deque[Moment] = deque(maxlen=RECENT_STEPS)
 
     def restore(self, findings: Sequence[Finding]) -> None:
         """Open episodes go on."""
         self._episodes.restore(findings)
+        for deviation in self._deviations.values():
+            deviation.trust(ranks_of(self._episodes.subjects(KIND)))
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
+        self._recent.append(Moment.of(frame))
         findings = self._watch_numbers(frame)
         for name in SIGNALS:
             values = frame.column(name) if name != "bucket_absmax" else frame.bucket_absmax.astype(np.float64)
@@ -77,9 +82,11 @@ class GradientAnomalyDetector(Detector):
         deviation, settings = self._deviations[name], self.settings
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(values > 0, np.log(values), np.nan)
-        deviation.take(frame, logs, math.log(settings.min_ratio), settings.sigmas)
+        held = ranks_of(self._episodes.subjects(KIND))
+        deviation.take(frame, logs, (math.log(settings.min_ratio), settings.sigmas), held)
         far = max(math.log(settings.at_once_min_ratio), settings.at_once_sigmas * deviation.sigma)
-        who = np.flatnonzero((deviation.run >= settings.run_steps) | (np.abs(deviation.excess) > far))
+        enough = (deviation.run >= settings.run_steps) | np.isin(frame.rank, list(held))
+        who = np.flatnonzero((deviation.outside & enough) | (np.abs(deviation.excess) > far))
         if len(who) > max(1, NAMED_SHARE * len(values)):
             return []
         findings: list[Finding] = []
@@ -112,15 +119,17 @@ class GradientAnomalyDetector(Detector):
         self._last_bad[subject] = moment.step
         if self._episodes.get(KIND, subject) is not None:
             return self._episodes.update(moment, KIND, subject, sight)
-        onset = Moment(moment.job, moment.attempt, moment.step - max(run - 1, 0), moment.at_micros)
+        onset = self._recent[-min(max(run, 1), len(self._recent))]
         return self._episodes.open(moment, onset, KIND, subject, sight)
 
     def _close_calm(self, frame: StepFrame) -> list[Finding]:
         findings: list[Finding] = []
+        if len(self._recent) < LEARN_STEPS:  # after a restart the noise is not known yet
+            return findings
         for subject in self._episodes.subjects(KIND):
             opened = self._episodes.get(KIND, subject)
             assert opened is not None
-            end = self._last_bad.setdefault(subject, opened.detected_step)
+            end = self._last_bad.setdefault(subject, frame.step)
             if frame.step - end >= self.settings.calm_steps:
                 del self._last_bad[subject]
                 verdict = calm_verdict(subject, opened.onset_step, end)

@@ -25,12 +25,16 @@ class LossLevel:
     """
 
     def __init__(self, min_ratio: float = 1.10, sigmas: float = 4.0) -> None:
-        self._min_rise = math.log(min_ratio)
-        self._sigmas = sigmas
+        self.set_limit(min_ratio, sigmas)
         self._steps: deque[tuple[Moment, float]] = deque(maxlen=WINDOW_STEPS)
         self._best = math.inf
         self._sigma = 0.0
         self._taken = 0
+
+    def set_limit(self, min_ratio: float, sigmas: float) -> None:
+        """Another limit from here on."""
+        self._min_rise = math.log(min_ratio)
+        self._sigmas = sigmas
 
     def take(self, loss: float, moment: Moment) -> None:
         """Adds a step; a loss that is not positive has no logarithm and is left out."""
@@ -90,7 +94,6 @@ class LossLevel:
 
     def _refresh(self) -> None:
         logs = np.array([log for _, log in self._steps])
-        level = float(np.median(logs))
-        if level < self._limit:
-            self._sigma = MAD_TO_SIGMA * float(np.median(np.abs(logs - level)))
-        self._best = min(self._best, level)
+        # Of the differences of neighbours, which a rise does not widen.
+        self._sigma = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(logs)))) / math.sqrt(2)
+        self._best = min(self._best, float(np.median(logs)))

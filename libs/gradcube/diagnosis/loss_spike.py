@@ -45,7 +45,7 @@ class LossSpikeDetector(Detector):
     def __init__(self, settings: LossSpikeSettings | None = None) -> None:
         super().__init__(settings)
         self._episodes = Episodes()
-        self._nonfinite = NonfiniteLoss(self._episodes, KIND, self.settings.calm_steps)
+        self._nonfinite = NonfiniteLoss(self._episodes, KIND)
         self._rules = SpikeRules(self.settings)
         self._level = LossLevel()
         self._calm_steps = 0
@@ -68,7 +68,7 @@ class LossSpikeDetector(Detector):
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
-        findings = self._nonfinite.observe(frame)
+        findings = self._nonfinite.observe(frame, self.settings.calm_steps)
         step = self._rules.measure(frame)
         if not step.is_measured:
             return findings
@@ -90,7 +90,7 @@ class LossSpikeDetector(Detector):
         if step.moment.step <= finding.detected_step:
             return []
         self._peak = max(self._peak, math.exp(step.loss_excess))
-        self._calm_steps = 0 if self._rules.is_bad(step) else self._calm_steps + 1
+        self._calm_steps = 0 if self._nonfinite.is_job_wrong or self._rules.is_bad(step) else self._calm_steps + 1
         if self._calm_steps == 0:
             self._last_bad_step = step.moment.step
         if self._calm_steps >= self.settings.calm_steps:
@@ -100,14 +100,14 @@ class LossSpikeDetector(Detector):
         return self._episodes.update(step.moment, KIND, JOB, self._sight(step, finding.onset_step))
 
     def _close_calm(self, finding: Finding) -> list[Finding]:
-        count = self._last_bad_step - finding.onset_step + 1
+        count, peak = self._last_bad_step - finding.onset_step + 1, max(self._peak, finding.magnitude)
         if count <= 1:  # one step that was back at once: the curve has such tails
-            self._rules.loss.remember(math.log(self._peak))
+            self._rules.loss.remember(math.log(peak))
         verdict = (
             f"the loss is back at its trend since step {self._last_bad_step + 1}, after a spike of {steps(count)} that "
-            f"reached {self._peak:.2f}x; nothing to do unless it comes again"
+            f"reached {peak:.2f}x; nothing to do unless it comes again"
         )
-        return self._episodes.close(self._last_bad_step, KIND, JOB, verdict, self._peak)
+        return self._episodes.close(self._last_bad_step, KIND, JOB, verdict, peak)
 
     def _close_unresolved(self, step: CurveStep, finding: Finding) -> list[Finding]:
         if self._level.is_up:
@@ -118,7 +118,7 @@ class LossSpikeDetector(Detector):
                 f"what it is now ({step.loss:.4g}) is taken for normal from here on"
             )
         self._rules.forget()
-        return self._episodes.close(step.moment.step, KIND, JOB, verdict, self._peak)
+        return self._episodes.close(step.moment.step, KIND, JOB, verdict, max(self._peak, finding.magnitude))
 
     def _sight(self, step: CurveStep, onset_step: int) -> Sight:
         loss_ratio, gradient_ratio = math.exp(step.loss_excess), math.exp(step.gradient_excess)

@@ -6,10 +6,12 @@ from gradcube.diagnosis.episodes import Episodes, Moment, Sight, named, rank_sub
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.rank_memory import RankMemory
-from gradcube.windows.columns import FloatArray
+from gradcube.windows.columns import FloatArray, IntArray
 
 JOB = Subject()
 SIGNAL = "lost_records"
+MIN_ABSENT = 3
+"""So many absences within `calm_steps` count as lost: a single one may have come too late, and nobody need know."""
 
 
 class LostRecords:
@@ -22,13 +24,14 @@ class LostRecords:
         self._seq = self._memory.field(-1.0)
         self._step = self._memory.field(-1.0)
         self._frame = self._memory.field(-1.0)
+        self._absences = self._memory.field(0.0)
         self._frames = 0
         self._total = 0
         self._last_step = -1
 
     def observe(self, frame: StepFrame, calm_steps: int) -> list[Finding]:
         """What this step shows."""
-        lost = self._count(frame)
+        lost = self._count(frame, calm_steps)
         opened = next(iter(self.episodes.subjects(self._kind)), None)
         if lost.any():
             self._total += int(lost.sum())
@@ -36,22 +39,34 @@ class LostRecords:
             return self._tell(frame, lost, opened)
         return self._close_calm(frame, opened, calm_steps) if opened is not None else []
 
-    def _count(self, frame: StepFrame) -> FloatArray:
+    def _count(self, frame: StepFrame, calm_steps: int) -> FloatArray:
         """How many records each rank has lost since its last one, (r,).
 
-        Dropped; or skipped by `seq` more than by the steps; or absent from frames that others are in. A recording of
-        every tenth step of all ranks has lost nothing.
+        Dropped; or skipped by `seq` more than by the steps; or absent, more than once or twice, from frames that others
+        are in. A recording of every tenth step of all ranks has lost nothing.
         """
         at = self._memory.columns(frame.rank)
         known = self._seq.values[at] >= 0
         made = frame.seq - self._seq.values[at]
         skipped = made - (frame.step - self._step.values[at])
-        absent = np.minimum(self._frames - self._frame.values[at], made - 1)
+        absent = self._absent(
+            at, np.where(known, np.minimum(self._frames - self._frame.values[at], made - 1), 0), calm_steps
+        )
         # A monitor that started anew counts from 0 again: a step back, and no loss.
         lost: FloatArray = np.maximum(frame.dropped, np.where(known, np.maximum(np.maximum(skipped, absent), 0), 0))
         self._frames += 1
         self._seq.values[at], self._step.values[at], self._frame.values[at] = frame.seq, frame.step, self._frames
         return lost
+
+    def _absent(self, at: IntArray, absent: FloatArray, calm_steps: int) -> FloatArray:
+        """Absences that are more than chance; they count once, and are forgotten after a calm time."""
+        if self._frames % calm_steps == 0:
+            self._absences.values[:] = 0
+        self._absences.values[at] += np.maximum(absent, 0)
+        enough = self._absences.values >= MIN_ABSENT
+        lost = np.where(enough, self._absences.values, 0.0)
+        self._absences.values[enough] = 0
+        return lost[at]
 
     def _tell(self, frame: StepFrame, lost: FloatArray, opened: Subject | None) -> list[Finding]:
         moment, who = Moment.of(frame), np.flatnonzero(lost)

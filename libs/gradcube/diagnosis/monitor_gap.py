@@ -50,7 +50,7 @@ class MonitorGapDetector(Detector):
             (lost_records.SIGNAL, self._lost.episodes),
             (silent_ranks.SIGNAL, self._silent.episodes),
         ):
-            episodes.restore([finding for finding in findings if finding.evidence[0].signal == signal])
+            episodes.restore([found for found in findings if any(piece.signal == signal for piece in found.evidence)])
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""

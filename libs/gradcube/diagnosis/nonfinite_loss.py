@@ -27,21 +27,23 @@ class NonfiniteLoss:
     Those of ranks are closed here, after `calm_steps` steps with a number. Some 50 us a step with 8 192 ranks.
     """
 
-    def __init__(self, episodes: Episodes, kind: str, calm_steps: int) -> None:
+    def __init__(self, episodes: Episodes, kind: str) -> None:
         self._episodes = episodes
         self._kind = kind
-        self._calm_steps = calm_steps
         self._memory = RankMemory()
         self._measured = self._memory.field(0.0)
         self._last_bad = self._memory.field(-np.inf)
         self._silent_steps = 0
+        self.is_job_wrong = False
+        """Whether in the last step the whole job's loss was no number."""
 
-    def observe(self, frame: StepFrame) -> list[Finding]:
+    def observe(self, frame: StepFrame, calm_steps: int) -> list[Finding]:
         """Episodes that this step opens or closes."""
         wrong = self.ranks(frame)
         moment, count = Moment.of(frame), int(wrong.sum())
-        findings = self._close(frame)
-        if count > NAMED_RANKS or count * 2 >= len(wrong) > 0:
+        findings = self._close(frame, calm_steps)
+        self.is_job_wrong = count > NAMED_RANKS or count * 2 >= len(wrong) > 0
+        if self.is_job_wrong:
             return findings + self._episodes.open(moment, moment, self._kind, JOB, _sight(f"all {count} ranks", moment))
         for at in np.flatnonzero(wrong).tolist():
             subject = rank_subject(frame, at)
@@ -65,14 +67,14 @@ class NonfiniteLoss:
         self._last_bad.values[at[wrong]] = frame.step
         return wrong
 
-    def _close(self, frame: StepFrame) -> list[Finding]:
+    def _close(self, frame: StepFrame, calm_steps: int) -> list[Finding]:
         findings = []
         last_bad = dict(zip(self._memory.ranks.tolist(), self._last_bad.values.tolist(), strict=True))
         for subject in self._episodes.subjects(self._kind):
             opened = self._episodes.get(self._kind, subject)
             assert opened is not None
             end = int(max(last_bad.get(subject.rank, -1), opened.detected_step))
-            if subject != JOB and frame.step - end >= self._calm_steps:
+            if subject != JOB and frame.step - end >= calm_steps:
                 verdict = f"the loss of rank {subject.rank} is a number again since step {end + 1}"
                 findings += self._episodes.close(end, self._kind, subject, verdict, 1.0)
         return findings

@@ -3,6 +3,8 @@
 One number a rank and step comes in; excesses, the job's noise and runs of steps outside go out.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
@@ -19,8 +21,8 @@ class PeerDeviation:
     """Own level, noise and run of one signal. Ranks without two stage peers have none. 0.5 ms with 8 192 ranks.
 
     `sigma` is 1.4826 MAD over the ranks of a step, averaged over steps; not below `min_sigma`. A rank that is outside
-    teaches nothing. `excess` and `run` are of the last step, (r,): the number less the peers' median and the rank's own
-    usual difference, NaN where unknown; and for how many steps in a row it has been outside.
+    teaches nothing. Of the last step, (r,): `excess`, the number less the peers' median and the rank's own usual
+    difference, NaN where unknown; whether that is `outside`; and for how many steps in a row it has been, `run`.
     """
 
     def __init__(self, min_sigma: float) -> None:
@@ -34,17 +36,28 @@ class PeerDeviation:
         self.peers: FloatArray = np.empty(0)
         self.excess: FloatArray = np.empty(0)
         self.run: FloatArray = np.empty(0)
+        self.outside: BoolArray = np.empty(0, np.bool_)
 
-    def take(self, frame: StepFrame, values: FloatArray, least: float, sigmas: float) -> None:
-        """One step of a signal, (r,). Outside is beyond `least` and beyond `sigmas` times the noise, either way."""
+    def take(self, frame: StepFrame, values: FloatArray, limits: tuple[float, float], held: Collection[int]) -> None:
+        """One step of a signal, (r,). Outside is beyond the first limit, and the second times the noise, either way.
+
+        Ranks that are `held` teach nothing, and stay outside until they are within half of that.
+        """
         at = self._memory.columns(frame.rank)
         self.peers = peer_median(values, frame.stage)
         difference = values - self.peers
         self.excess = np.where(self._seen.values[at] >= LEARN_STEPS, difference - self._level.values[at], np.nan)
-        outside: BoolArray = np.abs(self.excess) > max(least, sigmas * self.sigma)
-        self._run.values[at] = np.where(outside, self._run.values[at] + 1, 0.0)
+        limit = max(limits[0], limits[1] * self.sigma)
+        is_held = np.isin(frame.rank, list(held))
+        self.outside = np.abs(self.excess) > np.where(is_held, limit / 2, limit)
+        self._run.values[at] = np.where(self.outside, self._run.values[at] + 1, 0.0)
         self.run = self._run.values[at]
-        self._learn(at, difference, np.isfinite(difference) & ~outside)
+        self._learn(at, difference, np.isfinite(difference) & ~self.outside & ~is_held)
+
+    def trust(self, ranks: Collection[int]) -> None:
+        """Takes ranks for usually equal to their peers: those that were outside when an earlier process ended."""
+        at = self._memory.columns(np.array(list(ranks), np.int32))
+        self._seen.values[at] = LEARN_STEPS
 
     def _learn(self, at: np.ndarray, difference: FloatArray, healthy: BoolArray) -> None:
         if not healthy.any():

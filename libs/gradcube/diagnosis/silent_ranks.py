@@ -1,8 +1,10 @@
 """Ranks whose records stop while their peers go on. Frames come in, findings go out."""
 
+from collections import deque
+
 import numpy as np
 
-from gradcube.diagnosis.episodes import Episodes, Moment, Sight, named, steps
+from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, named, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.rank_memory import RankMemory
@@ -24,6 +26,7 @@ class SilentRanks:
         self._memory = RankMemory()
         self._frame = self._memory.field(0.0)
         self._frames = 0
+        self._recent: deque[Moment] = deque(maxlen=RECENT_STEPS)
         self._node: dict[int, str] = {}
         self._groups: dict[Subject, IntArray] = {}
 
@@ -31,6 +34,7 @@ class SilentRanks:
         """What this step shows."""
         at = self._memory.columns(frame.rank)
         self._frames += 1
+        self._recent.append(Moment.of(frame))
         self._frame.values[at] = self._frames
         if len(self._node) < len(self._frame.values):
             self._node |= dict(zip(frame.rank.tolist(), frame.node.tolist(), strict=True))
@@ -41,7 +45,7 @@ class SilentRanks:
     def _open(self, frame: StepFrame, fallen: IntArray, silent_steps: int) -> list[Finding]:
         subject = self._subject(fallen)
         moment = Moment.of(frame)
-        onset = Moment(moment.job, moment.attempt, moment.step - silent_steps + 1, moment.at_micros)
+        onset = self._recent[-min(silent_steps, len(self._recent))]
         found = self.episodes.open(
             moment, onset, self._kind, subject, _sight(subject, fallen, onset.step, len(frame.rank))
         )

@@ -97,11 +97,9 @@ class SpikeRules:
     def is_bad(self, now: CurveStep) -> bool:
         """Whether a step still belongs to a spike: out of the usual, though less than opens one."""
         sigmas, settings = self.settings.calm_sigmas, self.settings
-        return (
-            now.loss_excess > max(sigmas * self.loss.sigma, math.log(settings.joint_loss_min_ratio))
-            or now.gradient_excess > max(sigmas * self.gradient.sigma, math.log(settings.gradient_min_ratio))
-            or math.isinf(now.loss)
-        )
+        return now.loss_excess > max(
+            sigmas * self.loss.sigma, math.log(settings.joint_loss_min_ratio)
+        ) or now.gradient_excess > max(sigmas * self.gradient.sigma, math.log(settings.gradient_min_ratio))
 
     def _loss_alone(self, now: CurveStep) -> bool:
         floor = math.log(self.settings.single_min_ratio)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradcube.diagnosis.detector import Detector
-from gradcube.diagnosis.episodes import Episodes, Moment, Sight, named, rank_subject, steps
+from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, named, rank_subject, ranks_of, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.peer_deviation import PeerDeviation
@@ -56,17 +56,23 @@ class StaleGradientsDetector(Detector):
         self._deviation = PeerDeviation(min_sigma=0.5)
         self._history: deque[float] = deque(maxlen=KEPT_STEPS)
         self._run = 0
+        self._recent: deque[Moment] = deque(maxlen=RECENT_STEPS)
         self._last_bad: dict[Subject, int] = {}
 
     def restore(self, findings: Sequence[Finding]) -> None:
         """Open episodes go on."""
         self._episodes.restore(findings)
+        self._deviation.trust(ranks_of(self._episodes.subjects(KIND)))
+        job = self._episodes.get(KIND, JOB)
+        if job is not None and job.evidence[0].peers is not None:
+            self._history.extend([job.evidence[0].peers] * LEARN_STEPS)
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
         staleness = frame.column("staleness")
         if not np.isfinite(staleness).any():
             return []
+        self._recent.append(Moment.of(frame))
         return self._watch_job(frame, staleness) + self._watch_ranks(frame, staleness) + self._close_calm(frame)
 
     def _watch_job(self, frame: StepFrame, staleness: FloatArray) -> list[Finding]:
@@ -78,14 +84,16 @@ class StaleGradientsDetector(Detector):
             self._history.append(now)
             return []
         self._run += 1
-        if self._run < settings.job_run_steps:
+        if self._run < settings.job_run_steps and self._episodes.get(KIND, JOB) is None:
             return []
         return self._note(Moment.of(frame), JOB, self._run, now, usual)
 
     def _watch_ranks(self, frame: StepFrame, staleness: FloatArray) -> list[Finding]:
         deviation, findings = self._deviation, list[Finding]()
-        deviation.take(frame, staleness, self.settings.min_versions, self.settings.sigmas)
-        late = (deviation.run >= self.settings.run_steps) & (deviation.excess > 0)
+        held = ranks_of(self._episodes.subjects(KIND))
+        deviation.take(frame, staleness, (self.settings.min_versions, self.settings.sigmas), held)
+        enough = (deviation.run >= self.settings.run_steps) | np.isin(frame.rank, list(held))
+        late = deviation.outside & enough & (deviation.excess > 0)
         for at in np.flatnonzero(late).tolist():
             subject = rank_subject(frame, at)
             peers = float(deviation.peers[at])
@@ -97,7 +105,7 @@ class StaleGradientsDetector(Detector):
         sight = _sight(subject, now, usual)
         if self._episodes.get(KIND, subject) is not None:
             return self._episodes.update(moment, KIND, subject, sight)
-        onset = Moment(moment.job, moment.attempt, moment.step - run + 1, moment.at_micros)
+        onset = self._recent[-min(run, len(self._recent))]
         return self._episodes.open(moment, onset, KIND, subject, sight)
 
     def _close_calm(self, frame: StepFrame) -> list[Finding]:
@@ -105,7 +113,7 @@ class StaleGradientsDetector(Detector):
         for subject in self._episodes.subjects(KIND):
             opened = self._episodes.get(KIND, subject)
             assert opened is not None
-            end = self._last_bad.setdefault(subject, opened.detected_step)
+            end = self._last_bad.setdefault(subject, frame.step)
             if frame.step - end >= self.settings.calm_steps:
                 del self._last_bad[subject]
                 count = steps(end - opened.onset_step + 1)
