@@ -34,7 +34,7 @@ class DivergenceDetector(Detector):
     steps, and this tells it about 50 steps after its start; BLOOM-176B's spike was over after 30 and is left to the
     spike detector, which closes its episode at the step that this one opens. In 107 000 steps of converged runs single
     steps lie 2 x above, but never more than two in a row. A change of batch size or sequence length begins anew.
-    Assumes a positive loss. Costs some 50 us a step.
+    Assumes a positive loss. Costs 0.05 ms a step, 0.5 ms with 8 192 ranks.
     """
 
     name = "divergence"

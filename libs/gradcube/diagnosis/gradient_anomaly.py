@@ -46,7 +46,7 @@ class GradientAnomalyDetector(Detector):
     the run. Gradient elements that are no number on a rank whose peers have none count at once; on most ranks only
     after `nonfinite_steps` in a row, since loss scaling of 16-bit training overflows by design and skips the step.
     Assumes that the ranks of a stage see batches of the same kind, and gradients before the reduction: after it
-    they are all the same, and nothing is found. Needs three ranks a stage and 32 steps. 1.5 ms with 8 192 ranks.
+    they are all the same, and nothing is found. Needs three ranks a stage and 32 steps. 3 ms with 8 192 ranks.
     """
 
     name = "gradient_anomaly"

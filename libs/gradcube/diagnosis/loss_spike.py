@@ -34,7 +34,7 @@ class LossSpikeDetector(Detector):
     a run (`warmup_steps` by its own count) and a change of batch or sequence length tell nothing. A loss that is no
     number opens at once and names the ranks. An episode ends after `calm_steps` steps back at the trend; or when the
     loss stays up, which is a divergence; or after `max_steps`, when what it has come to is taken for normal. Assumes a
-    positive loss. Costs some 150 us a step.
+    positive loss. Costs 0.15 ms a step, 1 ms with 8 192 ranks.
     """
 
     name = "loss_spike"

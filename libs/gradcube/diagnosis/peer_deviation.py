@@ -18,7 +18,7 @@ LEARN_STEPS = 32
 
 
 class PeerDeviation:
-    """Own level, noise and run of one signal. Ranks without two stage peers have none. 0.5 ms with 8 192 ranks.
+    """Own level, noise and run of one signal. Ranks without two stage peers have none. 1.2 ms with 8 192 ranks.
 
     `sigma` is 1.4826 MAD over the ranks of a step, averaged over steps; not below `min_sigma`. A rank that is outside
     teaches nothing. Of the last step, (r,): `excess`, the number less the peers' median and the rank's own usual

@@ -41,7 +41,8 @@ class PlateauDetector(Detector):
     opens nothing. The standard error comes from the differences of neighbouring blocks. Converged runs gain more than
     that in every such window, most of it while they decay their learning rate; once that is below
     `end_learning_rate_share` of its highest, the run is at its end and standing still is what it should do: silence.
-    The episode ends when the gain is above by two standard errors. Costs 30 us a step, and 512 numbers.
+    The episode ends when the gain is above by two standard errors. Costs 0.03 ms a step, 0.2 ms with 8 192
+    ranks, and 512 numbers.
     """
 
     name = "plateau"

@@ -48,7 +48,7 @@ class PressureDetector(Detector):
     the last bad sample. Limits are physical or set by an operator, so there is no noise to learn; the exception is a
     clock against its peers' at that time, which assumes that the job's GPUs are of one model. Samples are not bound to
     steps: onset and detection are told at the latest step, and by the samples' own time. Says nothing before the first
-    step. 6 ms a second of samples of 8 192 devices.
+    step. 4 ms for one sample of each of 8 192 devices.
     """
 
     name = "pressure"

@@ -22,16 +22,13 @@ class RankMemory:
         self._place: dict[int, int] = {}
         self._last_ranks: NDArray[np.int32] = np.empty(0, np.int32)
         self._last_columns: IntArray = np.empty(0, np.int64)
+        self.ranks: IntArray = np.empty(0, np.int64)
+        """The rank at each place, (ranks ever seen,)."""
 
     def field(self, initial: float) -> RankField:
         """A further number for each rank."""
         self._fields.append(RankField(initial))
         return self._fields[-1]
-
-    @property
-    def ranks(self) -> IntArray:
-        """The rank at each place, (ranks ever seen,)."""
-        return np.array(list(self._place), np.int64)
 
     def columns(self, rank: NDArray[np.int32]) -> IntArray:
         """The place of each rank, (r,); new ranks get one."""
@@ -42,6 +39,7 @@ class RankMemory:
         for field in self._fields:
             missing = len(self._place) - len(field.values)
             field.values = np.concatenate([field.values, np.full(missing, field.initial)])
+        self.ranks = np.array(list(self._place), np.int64)
         self._last_ranks = rank.copy()
         self._last_columns = np.array([self._place[own] for own in rank.tolist()], np.int64)
         return self._last_columns

