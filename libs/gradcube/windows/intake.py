@@ -155,7 +155,9 @@ class Intake:
             self._pane(start).steps.add(series[mine], bookkeeping(series[mine], column))
 
     def _pane(self, start_micros: int) -> Pane:
-        return self.panes.setdefault(start_micros, Pane())
+        if start_micros not in self.panes:
+            self.panes[start_micros] = Pane()
+        return self.panes[start_micros]
 
 
 def _added(accepted: int, duplicate: int, late: Table, event: IntArray, panes: IntArray) -> Added:

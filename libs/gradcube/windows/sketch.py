@@ -52,9 +52,10 @@ class LogSketch:
 
     def add(self, series: IntArray, values: NDArray[Any]) -> None:
         """Adds `values` (n, columns) to the series (n,), one row each. NaN, infinite and negative ones are left out."""
-        rows, columns = np.nonzero((values >= 0) & (values < np.inf))
-        cell = series[rows] * self.num_columns + columns
-        self._take(*np.unique(cell * NUM_BINS + bins_of(values[rows, columns]), return_counts=True))
+        valid = (values >= 0) & (values < np.inf)
+        cell = series[:, None] * self.num_columns + np.arange(self.num_columns)
+        keys = cell * NUM_BINS + bins_of(np.where(valid, values, 0.0))
+        self._take(*np.unique(keys[valid], return_counts=True))
 
     def merge(self, other: "LogSketch") -> None:
         """Adds what the other one holds; the order of merges does not matter."""

@@ -3,6 +3,8 @@
 Step numbers and samples of single records come in; one row a step goes out, ascending.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gradcube.windows.columns import FloatArray, IntArray
@@ -11,7 +13,7 @@ from gradcube.windows.samples import COLUMN
 BY_STEP = ("loss", "grad_norm", "step_seconds", "busy_seconds")
 _AT = [COLUMN[name] for name in BY_STEP]
 MAX_LOOSE = 1 << 14
-"""Rows that may wait to be added up: 2 MiB."""
+"""Records that may wait to be added up: 640 kiB."""
 
 
 class StepTable:
@@ -19,56 +21,63 @@ class StepTable:
 
     def __init__(self) -> None:
         empty = np.empty((0, len(BY_STEP)))
-        self._parts: list[tuple[IntArray, FloatArray, FloatArray, FloatArray]] = [
-            (np.empty(0, np.int64), empty, empty, empty)
-        ]
+        self._whole = _Parts(np.empty(0, np.int64), empty, empty, empty)
+        self._loose: list[tuple[IntArray, FloatArray]] = []
+        self._num_loose = 0
 
     def add(self, step: IntArray, samples: FloatArray) -> None:
         """Adds records: `step` (rows,), `samples` (rows, STEP_COLUMNS); what is not finite is left out."""
-        values = samples[:, _AT]
-        valid = np.isfinite(values)
-        self._take((step, np.where(valid, values, 0.0), valid.astype(np.float64), np.where(valid, values, -np.inf)))
+        self._loose.append((step, samples[:, _AT]))
+        self._num_loose += len(step)
+        if self._num_loose > MAX_LOOSE:
+            self._add_up()
 
     def merge(self, other: "StepTable") -> None:
         """Adds all that the other one holds."""
-        self._parts.append(other._whole())
+        self._whole = _added_up([self._add_up(), other._add_up()])
 
     @property
     def steps(self) -> IntArray:
         """The distinct steps, (k,), ascending."""
-        return self._whole()[0]
+        return self._add_up().steps
 
     def mean(self, name: str) -> FloatArray:
         """Mean over the records of each step, (k,); NaN without any."""
-        _, sums, counts, _ = self._whole()
-        at = BY_STEP.index(name)
-        return np.where(counts[:, at] > 0, sums[:, at] / np.maximum(counts[:, at], 1), np.nan)
+        whole, at = self._add_up(), BY_STEP.index(name)
+        counts = whole.counts[:, at]
+        return np.where(counts > 0, whole.sums[:, at] / np.maximum(counts, 1), np.nan)
 
     def most(self, name: str) -> FloatArray:
         """Greatest over the records of each step, (k,); -inf without any."""
-        return self._whole()[3][:, BY_STEP.index(name)]
+        return self._add_up().greatest[:, BY_STEP.index(name)]
 
-    def _take(self, part: tuple[IntArray, FloatArray, FloatArray, FloatArray]) -> None:
-        self._parts.append(_added_up([part]))
-        if sum(len(steps) for steps, *_ in self._parts[1:]) > MAX_LOOSE:
-            self._whole()
+    def _add_up(self) -> "_Parts":
+        if self._loose:
+            steps, values = (np.concatenate(columns) for columns in zip(*self._loose, strict=True))
+            valid = np.isfinite(values)
+            sums, greatest = np.where(valid, values, 0.0), np.where(valid, values, -np.inf)
+            self._whole = _added_up([self._whole, _Parts(steps, sums, valid.astype(np.float64), greatest)])
+            self._loose, self._num_loose = [], 0
+        return self._whole
 
-    def _whole(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-        if len(self._parts) > 1:
-            self._parts = [_added_up(self._parts)]
-        return self._parts[0]
+
+class _Parts(NamedTuple):
+    """Steps (k,), and of each of BY_STEP (k, 4) sum, count and greatest."""
+
+    steps: IntArray
+    sums: FloatArray
+    counts: FloatArray
+    greatest: FloatArray
 
 
-def _added_up(
-    parts: list[tuple[IntArray, FloatArray, FloatArray, FloatArray]],
-) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+def _added_up(parts: list[_Parts]) -> _Parts:
     steps, sums, counts, greatest = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if not len(steps):
-        return steps, sums, counts, greatest
+        return parts[0]
     order = np.argsort(steps, kind="stable")
     ordered = steps[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    return (
+    return _Parts(
         ordered[starts],
         np.add.reduceat(sums[order], starts),
         np.add.reduceat(counts[order], starts),

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradcube.windows import LogSketch
@@ -19,6 +19,7 @@ def sketch_of(values: Sequence[float]) -> LogSketch:
     return sketch
 
 
+@settings(deadline=None)
 @given(st.lists(seconds, min_size=1, max_size=200), st.floats(0, 1))
 def test_quantile_is_within_the_stated_error_of_a_true_sample(values: list[float], share: float) -> None:
     sketch = sketch_of(values)
@@ -29,6 +30,7 @@ def test_quantile_is_within_the_stated_error_of_a_true_sample(values: list[float
     assert any(abs(found - value) <= RELATIVE_ERROR * value * 1.0001 for value in near)
 
 
+@settings(deadline=None)
 @given(st.lists(seconds, min_size=1, max_size=50), st.lists(seconds, max_size=50))
 def test_merged_sketches_equal_one_sketch_of_everything(left: list[float], right: list[float]) -> None:
     merged = sketch_of(left)
@@ -40,6 +42,7 @@ def test_merged_sketches_equal_one_sketch_of_everything(left: list[float], right
 samples = st.lists(st.tuples(st.integers(0, 4), seconds, st.floats(0, 50)), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(samples, st.sampled_from([0.0, 0.5, 0.95, 1.0]))
 def test_every_series_and_column_has_the_quantile_of_its_own_samples(rows: list[Any], share: float) -> None:
     series, first, second = (np.array(column) for column in zip(*rows, strict=True))
@@ -53,6 +56,7 @@ def test_every_series_and_column_has_the_quantile_of_its_own_samples(rows: list[
         np.testing.assert_array_equal(found[own], mine)
 
 
+@settings(deadline=None)
 @given(samples)
 def test_a_group_has_the_bins_of_all_its_series_together(rows: list[Any]) -> None:
     series, first, _ = (np.array(column) for column in zip(*rows, strict=True))
@@ -73,6 +77,7 @@ def test_room_is_taken_by_distinct_values_only_however_many_there_are() -> None:
     assert counts.tolist() == [12_000] * 100
 
 
+@settings(deadline=None)
 @given(seconds)
 def test_a_bin_stands_for_its_values(value: float) -> None:
     assert value_of(bins_of(np.array([value])))[0] == pytest.approx(value, rel=RELATIVE_ERROR * 1.0001)
