@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.diagnosis.simulating import frames_of, noise, watch
 
-from gradcube.diagnosis import Finding, StragglerDetector, StragglerSettings
+from gradcube.diagnosis import Finding, StragglerDetector, StragglerSettings, Subject
 
 SLOW, ONSET, END = 2, 150, 250
 SCATTER = [(0.01, 0.0), (0.05, 0.3), (0.1, 0.3), (0.15, 0.0)]
@@ -35,7 +35,7 @@ def test_the_slow_rank_is_named_and_nobody_else(sigma: float, memory: float, see
     assert episode.subject.rank == SLOW
     assert abs(episode.onset_step - ONSET) <= 3
     assert ONSET <= episode.detected_step <= ONSET + 12
-    assert episode.magnitude == pytest.approx(1.6, rel=0.2)
+    assert episode.magnitude == pytest.approx(1.6, rel=max(0.03, 2.5 * sigma))
 
 
 def test_most_are_named_within_ten_steps() -> None:
@@ -56,7 +56,7 @@ def test_the_end_is_reported_under_the_same_id(seed: int) -> None:
     findings = watch(job(0.1, 0.3, seed, factor=1.6))
     first, *between, last = [f.state for f in findings]
     assert (first, set(between), last) == ("OPENED", {"UPDATED"}, "CLOSED")
-    assert len(between) <= 2, "one update in fifty steps"
+    assert len(between) <= 6, "one update in fifty steps, or in sixteen when the estimate moved"
     assert len({f.id for f in findings}) == 1
     closed = findings[-1]
     assert closed.end_step is not None
@@ -67,19 +67,37 @@ def test_the_end_is_reported_under_the_same_id(seed: int) -> None:
     )
 
 
-@pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("factor", [1.5, 3.0, 20.0])
-def test_a_burst_of_a_few_slow_steps_is_no_straggler(length: int, factor: float) -> None:
+def test_single_slow_steps_are_pauses(factor: float) -> None:
+    assert watch(with_bursts(1, factor)) == []
+
+
+@pytest.mark.parametrize("length", [2, 3])
+@pytest.mark.parametrize("factor", [1.5, 3.0, 20.0])
+def test_a_burst_that_looked_like_an_onset_is_closed_at_once(length: int, factor: float) -> None:
+    findings = watch(with_bursts(length, factor))
+    assert {f.state for f in findings} <= {"OPENED", "CLOSED"}
+    ends = {f.id: f.end_step for f in findings if f.state == "CLOSED"}
+    for episode in opened(findings):
+        assert ends[episode.id] <= episode.onset_step + length
+
+
+def with_bursts(length: int, factor: float) -> np.ndarray:
     compute = job(0.02, 0.0, 7, steps=300)
     for start in range(60, 300, 30):
         compute[start : start + length, start // 30 % 4] *= factor
-    assert watch(compute) == []
+    return compute
 
 
-def test_a_rank_that_is_five_percent_slower_from_the_start_is_as_it_is() -> None:
+def test_a_rank_a_little_slower_from_the_first_step_is_told_once_and_is_no_event() -> None:
     compute = job(0.02, 0.3, 3)
-    compute[:, 1] *= 1.05
-    assert watch(compute) == []
+    compute[:, 1] *= 1.07
+    (told,) = watch(compute)
+    assert (told.kind, told.state, told.subject.rank) == ("OTHER", "CLOSED", 1)
+    assert told.end_step == told.detected_step
+    assert told.onset_step == 0
+    assert told.magnitude == pytest.approx(1.07, rel=0.02)
+    assert "from the first step" in told.verdict
 
 
 def test_a_rank_that_is_much_slower_from_the_start_is_named() -> None:
@@ -87,19 +105,27 @@ def test_a_rank_that_is_much_slower_from_the_start_is_named() -> None:
     compute[:, 1] *= 1.6
     (episode,) = opened(watch(compute))
     assert episode.subject.rank == 1
-    assert episode.detected_step < 40
+    assert episode.detected_step < 20
+    assert episode.onset_step == 0
+    assert episode.magnitude == pytest.approx(1.6, rel=0.03)
 
 
-def test_a_slow_stage_is_imbalance_and_no_fault() -> None:
-    compute = job(0.01, 0.0, 5, ranks=6)
-    compute[:, 3:] *= 1.63
-    assert watch(compute, stage=[0, 0, 0, 1, 1, 1]) == []
+def test_a_stage_that_costs_more_by_design_is_told_once_as_imbalance() -> None:
+    compute = job(0.01, 0.0, 5, ranks=8)
+    compute[:, 6:] *= 1.63
+    (told,) = watch(compute, stage=[0, 0, 1, 1, 2, 2, 3, 3])
+    assert (told.kind, told.state, told.subject.stage, told.subject.rank) == ("OTHER", "CLOSED", 3, None)
+    assert told.magnitude == pytest.approx(1.63, rel=0.03)
 
 
-def test_a_slowdown_of_all_ranks_blames_none() -> None:
+def test_a_slowdown_of_all_ranks_is_the_jobs_and_blames_none() -> None:
     compute = job(0.02, 0.0, 5)
     compute[ONSET:] *= 2
-    assert watch(compute) == []
+    (episode,) = opened(watch(compute))
+    assert episode.kind == "FAIL_SLOW"
+    assert episode.subject == Subject()
+    assert episode.magnitude == pytest.approx(2.0, rel=0.1)
+    assert ONSET + 3 <= episode.detected_step <= ONSET + 12
 
 
 def test_two_slow_ranks_of_six_are_both_named() -> None:
@@ -114,10 +140,20 @@ def test_the_first_steps_are_warm_up() -> None:
     assert watch(compute) == []
 
 
-def test_a_rank_without_two_peers_is_not_judged() -> None:
+def test_of_two_ranks_each_is_judged_by_its_own_history() -> None:
     compute = job(0.02, 0.0, 5, ranks=4)[:, :2].copy()
-    compute[ONSET:, 1] *= 3
-    assert watch(compute) == []
+    compute[:, 0] *= 1.3
+    compute[ONSET:, 1] *= 1.5
+    (episode,) = opened(watch(compute))
+    assert episode.subject.rank == 1
+    assert episode.magnitude == pytest.approx(1.5, rel=0.05)
+
+
+def test_a_job_of_one_rank_is_judged_as_a_whole() -> None:
+    compute = job(0.02, 0.0, 5)[:, :1].copy()
+    compute[ONSET:] *= 1.5
+    (episode,) = opened(watch(compute))
+    assert (episode.kind, episode.subject) == ("FAIL_SLOW", Subject())
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,15 @@ def findings_of(path: Path) -> list[Finding]:
 
 def test_the_slow_worker_of_a_pipeline_job_is_named_and_nobody_else() -> None:
     findings = findings_of(trace_directory() / "bytedance_AR.parquet")
-    assert {(f.subject.replica, f.subject.stage) for f in findings} == {(0, 0)}
-    assert findings[-1].magnitude == pytest.approx(2.1, abs=0.3)
+    assert {(f.kind, f.subject.replica, f.subject.stage) for f in findings} == {("STRAGGLER", 0, 0)}
+    assert findings[-1].magnitude == pytest.approx(2.357, rel=0.03), "forward and backward against stage peers"
+    backward = next(piece for piece in findings[-1].evidence if piece.signal == "backward_seconds")
+    assert backward.value / (backward.peers or 1) == pytest.approx(2.267, rel=0.03)
 
 
 def test_the_worker_that_turns_straggler_in_the_middle_is_named_and_nobody_else() -> None:
     findings = findings_of(trace_directory() / "alibaba_job_1.parquet")
+    findings = [f for f in findings if f.kind != "OTHER"]  # two workers are 5-7 % slower than the others throughout
     assert {f.subject.rank for f in findings} == {6}
     assert 100 < findings[0].onset_step <= findings[0].detected_step <= findings[0].onset_step + 5
 

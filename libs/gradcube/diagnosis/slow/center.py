@@ -1,0 +1,51 @@
+"""Centers that a minority cannot move: the median of each group, and of even counts the end nearest to no change."""
+
+import numpy as np
+
+from gradcube.windows.columns import FloatArray, IntArray
+
+FAR = 1e3
+"""Logs of times lie well within +-FAR / 2, so that groups sorted as one array do not overlap."""
+
+
+class Partition:
+    """Members in groups: `of` (members,) is the group of each, `sizes` (groups,) how many each has."""
+
+    def __init__(self, of: IntArray, num_groups: int) -> None:
+        self.of = of
+        self.sizes = np.bincount(of, minlength=num_groups)
+        self._offset = of * FAR
+
+    def center(self, values: FloatArray, towards: float = 0.0) -> FloatArray:
+        """`center` of each group's values (members,), NaN left out; (groups,), NaN for a group without any."""
+        low, high = self.middle(values)
+        return np.minimum(np.maximum(low, towards), high)
+
+    def middle(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The two middle values of each group, the same for odd counts, (groups,) each.
+
+        One sort of all values, each shifted by its group: 0.1 ms for 8 192.
+        """
+        finite = np.isfinite(values)
+        counts = np.bincount(self.of[finite], minlength=len(self.sizes))
+        ordered = np.sort(np.clip(values[finite], -FAR / 3, FAR / 3) + self._offset[finite])
+        starts = np.cumsum(counts) - counts
+        low, high = np.full((2, len(self.sizes)), np.nan)
+        some = counts > 0
+        shift = np.flatnonzero(some) * FAR
+        low[some] = ordered[starts[some] + (counts[some] - 1) // 2] - shift
+        high[some] = ordered[starts[some] + counts[some] // 2] - shift
+        return low, high
+
+
+def center(values: FloatArray, towards: float = 0.0) -> float:
+    """The median; of an even count, the point between the two middle values that is nearest to `towards`.
+
+    When half of a group is slow, its center so stays with the half that has not changed. NaN values are left out;
+    NaN without any.
+    """
+    ordered = np.sort(values[np.isfinite(values)])
+    if not len(ordered):
+        return float("nan")
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return float(min(max(towards, low), high))

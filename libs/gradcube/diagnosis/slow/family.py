@@ -1,0 +1,126 @@
+"""Units of one kind under watch: ranks, nodes, stages, replicas, links, or the job itself.
+
+One value a unit and step comes in, the log of its time less what others explain; who is suspected goes out.
+"""
+
+import numpy as np
+
+from gradcube.diagnosis.slow.history import FAR_OUT, HISTORY_STEPS, History
+from gradcube.diagnosis.slow.settings import StragglerSettings
+from gradcube.windows.columns import BoolArray, FloatArray, IntArray
+
+KEPT_STEPS = 64
+BORNE_OUT = 0.65
+PINNED_STEPS = 96
+"""A unit that is suspected for so long without a finding has another level now, too near to be worth a word."""
+
+
+class Family:
+    """A CUSUM for each unit, all at once; arrays are (units,).
+
+    Page 1954: the excess over the unit's reference in sigma, less the slack, summed and never below 0.
+    `reference` is the level unless the detector knows better. `least_steps` is how many steps an alarm rests on at
+    the least.
+    """
+
+    def __init__(self, kind: str, units: int, settings: StragglerSettings, least_steps: int) -> None:
+        self.kind = kind
+        self.settings = settings
+        self._least_steps = least_steps
+        self.history = History(units, settings.min_noise)
+        self.reference: FloatArray | None = None
+        self.total = np.zeros(units)
+        self._pinned = np.zeros(units, np.int64)
+        self._recent = np.full((units, KEPT_STEPS), np.nan, np.float32)
+        self._frames = 0
+
+    def __len__(self) -> int:
+        return len(self.total)
+
+    def base(self) -> FloatArray:
+        """What each unit's value is compared with."""
+        return self.history.level if self.reference is None else self.reference
+
+    def judge(self, values: FloatArray, shift: FloatArray | float = 0.0) -> IntArray:
+        """Adds a step; the units whose sum is high enough for an alarm. `shift` is what open episodes explain."""
+        settings = self.settings
+        cap = self._cap()
+        excess: FloatArray = values - self.base() - shift
+        self._recent[:, self._frames % KEPT_STEPS] = excess
+        self._frames += 1
+        with np.errstate(invalid="ignore", divide="ignore"):
+            moved = np.clip(excess / self.history.scale - self._slack(), -2 * settings.open_at, cap)
+        moved = np.where(np.isfinite(moved), moved, 0.0)
+        self.total = np.clip(self.total + moved, 0.0, settings.open_at + cap)
+        self._pinned = np.where(self.total > settings.open_at / 2, self._pinned + 1, 0)
+        alarmed: IntArray = np.flatnonzero(self.total >= settings.open_at)
+        return alarmed
+
+    def learn(self, values: FloatArray, healthy: BoolArray) -> None:
+        """Takes the step into the history of the units that nobody suspects."""
+        self.history.take(values, healthy & (self.total <= self.settings.open_at / 2))
+        for unit in np.flatnonzero(self._pinned >= PINNED_STEPS).tolist():
+            self.history.relearn(unit, self.recent(unit, KEPT_STEPS) + float(self.base()[unit]))
+            self.clear(np.array([unit]))
+
+    def recent(self, unit: int, steps: int) -> FloatArray:
+        """The last excesses of a unit, oldest first."""
+        steps = min(steps, self._frames, KEPT_STEPS)
+        at = (self._frames - steps + np.arange(steps)) % KEPT_STEPS
+        return np.asarray(self._recent[unit, at], np.float64)
+
+    def recents(self, units: IntArray, steps: int) -> FloatArray:
+        """The last excesses of several units, (len(units), steps), oldest first."""
+        steps = min(steps, self._frames, KEPT_STEPS)
+        at = (self._frames - steps + np.arange(steps)) % KEPT_STEPS
+        return self._recent[np.ix_(units, at)].astype(np.float64)
+
+    def slow_steps(self, unit: int) -> int:
+        """How many steps the unit has been slow for, 0 when its last steps do not bear that out.
+
+        The onset is where the mean of all that follows stands out most, sum / sqrt(n); no step counts for more than
+        FAR_OUT sigmas. The last step must still be slow, more than half of the steps since then slower than
+        `min_ratio`, there must be `least_steps` of them, and without the slowest one they must still be most of an
+        alarm: an outlier and some noise after it are none.
+        """
+        excess = np.nan_to_num(self.recent(unit, KEPT_STEPS))
+        z = np.clip(excess / self.history.scale[unit], -FAR_OUT / 2, FAR_OUT)[::-1]
+        steps = int(np.argmax(np.cumsum(z) / np.sqrt(np.arange(1, len(z) + 1)))) + 1
+        low_median = np.sort(excess[-steps:])[(steps - 1) // 2]
+        is_over = excess[-1] < np.median(excess[-steps:]) / 2
+        if is_over or steps < self._least_steps or low_median < np.log(self.settings.min_ratio):
+            return 0
+        moved = np.minimum(z[:steps] - self._slack()[unit], self._cap())
+        others = float(moved.sum() - moved.max())
+        return steps if steps == 2 or others >= BORNE_OUT * self.settings.open_at else 0
+
+    def _slack(self) -> FloatArray:
+        """What a unit's excess must lie above to count, in sigmas: more while its level is uncertain."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.settings.slack + self.settings.youth / np.sqrt(self.history.counts))
+
+    def _cap(self) -> float:
+        """The most that one step may count for."""
+        return min(self.settings.open_at / self._least_steps, self.history.cap(self.settings.slack))
+
+    def clear(self, units: IntArray) -> None:
+        """Takes back all suspicion of these units."""
+        self.total[units] = 0.0
+        self._pinned[units] = 0
+
+    def forget(self, units: IntArray, steps: int) -> None:
+        """The last steps of these units were not healthy: takes back suspicion and what was learned of them."""
+        self.clear(units)
+        for unit in units.tolist():
+            self.history.forget(unit, min(steps, HISTORY_STEPS))
+            at = (self._frames - min(steps, KEPT_STEPS) + np.arange(min(steps, KEPT_STEPS))) % KEPT_STEPS
+            self._recent[unit, at] = np.nan
+
+    def moved(self, old_to_new: IntArray, units: int) -> "Family":
+        """The same family with unit i at old_to_new[i] of `units`."""
+        other = Family(self.kind, units, self.settings, self._least_steps)
+        other.history = self.history.moved(old_to_new, units)
+        for name in ("total", "_pinned", "_recent"):
+            getattr(other, name)[old_to_new] = getattr(self, name)
+        other._frames = self._frames
+        return other
