@@ -40,7 +40,7 @@ def find_causes(dumps: Mapping[int, Dump]) -> list[Cause]:
     odd = {rank: found for found in reversed(different) if found.wait is not None for rank in found.ranks}
     stopped = {rank: standing for standing in standings for rank in standing.entered if standing.stopped(rank)}
     own = frozenset(odd) | frozenset(stopped)
-    graph = Graph.of(dumps, waits, own)
+    graph = Graph.of(dumps, standings, waits, own)
     roots, circle = find_roots(graph, own, dumps)
     silent = roots - dumps.keys()
     causes = [

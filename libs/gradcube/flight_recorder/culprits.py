@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gradcube.flight_recorder.dumps import Dump
+from gradcube.flight_recorder.standing import Standing
 from gradcube.flight_recorder.waits import Wait
 
 
@@ -16,17 +17,24 @@ class Graph:
     for_whom: Mapping[int, frozenset[int]]
 
     @classmethod
-    def of(cls, dumps: Mapping[int, Dump], waits: Iterable[Wait], own: frozenset[int]) -> "Graph":
+    def of(
+        cls, dumps: Mapping[int, Dump], standings: Iterable[Standing], waits: Iterable[Wait], own: frozenset[int]
+    ) -> "Graph":
         """A rank is stuck at its first pending operation, since a GPU does its queue in order.
 
         It waits there for those who are absent, else for those who have the operation on their queue behind an earlier
-        one of theirs. Where it waits for nobody (another stream may have gone on), the next operation counts. Ranks of
-        `own` have a cause of their own, and so have those whose GPU has not begun what their peers' have.
+        one of theirs, or whose record is not to be trusted (`own`, which have a cause of their own). What others have
+        finished holds up nobody. Where a rank waits for nobody (another stream may have gone on), its next operation
+        counts. One whose GPU has not begun what its peers' have waits for nobody.
         """
         waits = tuple(waits)
         not_begun = {(rank, wait.operation.identity) for wait in waits if not wait.is_p2p for rank in wait.absent}
         absent = {id(one): wait.absent for wait in waits for one in wait.waiting.values()}
-        pending = {rank: [one for one in dump.operations if one.pending] for rank, dump in dumps.items()}
+        done = {id(one) for standing in standings for rank in standing.entered for one in standing.overtaken(rank)}
+        pending = {
+            rank: [one for one in dump.operations if one.pending and id(one) not in done]
+            for rank, dump in dumps.items()
+        }
         heads = {rank: operations[0].identity for rank, operations in pending.items() if operations}
         sharing = defaultdict[object, set[int]](set)
         for rank, operations in pending.items():
@@ -37,9 +45,10 @@ class Graph:
             if (rank, heads[rank]) in not_begun:
                 continue
             for one in pending[rank]:
-                later = {other for other in sharing[one.identity] if heads[other] != one.identity and other != rank}
-                if others := absent.get(id(one)) or frozenset(later):
-                    for_whom[rank] = others
+                others = sharing[one.identity] - {rank}
+                later = frozenset(other for other in others if heads[other] != one.identity or other in own)
+                if found := absent.get(id(one)) or later:
+                    for_whom[rank] = found
                     break
         return cls(waits, for_whom)
 
@@ -76,11 +85,12 @@ def _innocent(roots: frozenset[int], graph: Graph, dumps: Mapping[int, Dump]) ->
 
 
 def _from_circle(graph: Graph, circle: frozenset[int], dumps: Mapping[int, Dump]) -> frozenset[int]:
-    """Of ranks that wait for one another: the fewest that most others wait for, else the one that stopped first."""
+    """Of ranks that wait for one another: the fewest that most of a group wait for, else the one that stopped first.
+
+    A rank that has left out a collective waits in the next one like everybody, and few wait for it where it is missing.
+    """
     collective = [wait for wait in graph.waits if wait.absent & circle and not wait.is_p2p]
-    fewest = min(
-        collective, key=lambda wait: (len(wait.absent) / len(wait.members), wait.operation.sequence), default=None
-    )
+    fewest = min(collective, key=_reach, default=None)
     if fewest is not None and 2 * len(fewest.absent) < len(fewest.members):
         return fewest.absent & circle
     last = {rank: _last_ns(dumps[rank]) for rank in circle if rank in dumps}
@@ -88,6 +98,11 @@ def _from_circle(graph: Graph, circle: frozenset[int], dumps: Mapping[int, Dump]
     if len(times) == len(circle) and any(wait.is_p2p for wait in graph.waits if wait.absent & circle):
         return frozenset({times[0][1]})
     return frozenset()
+
+
+def _reach(wait: Wait) -> tuple[int, int, int]:
+    """Fewest absent, then most members, then the oldest."""
+    return len(wait.absent), -len(wait.members), min(one.created_ns or 0 for one in wait.waiting.values())
 
 
 def _last_ns(dump: Dump) -> int | None:

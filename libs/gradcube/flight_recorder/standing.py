@@ -50,9 +50,12 @@ class Standing:
         pending here. The GPU does them in order, so it has done the earlier one, and nobody on the rank has noticed:
         a failed GPU answers no more, or the watchdog stands still.
         """
+        return len({one.sequence for one in self.overtaken(rank)}) >= 2 and rank not in self.older
+
+    def overtaken(self, rank: int) -> list[Operation]:
+        """Pending collectives that need something from everybody and that another rank has finished."""
         furthest = self.furthest(rank)
-        overtaken = {one.sequence for one in self.pending(rank) if one.name not in ROOTED and one.sequence <= furthest}
-        return len(overtaken) >= 2 and rank not in self.older
+        return [one for one in self.pending(rank) if one.name not in ROOTED and one.sequence <= furthest]
 
 
 def stand(dumps: Mapping[int, Dump]) -> list[Standing]:
