@@ -43,15 +43,20 @@ class Following:
         await consumer.start()
         try:
             consumer.assign(self._places)
-            await consumer.seek_to_beginning(*self._places)
+            placed = False
             while True:
                 try:
+                    placed = placed or await self._place(consumer)
                     await self._read(consumer)
                 except KafkaError as error:
                     log.warning("broker does not answer", error=repr(error))
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             await consumer.stop()
+
+    async def _place(self, consumer: AIOKafkaConsumer) -> bool:
+        await consumer.seek_to_beginning(*self._places)
+        return True
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         ends = await consumer.end_offsets(self._places)
