@@ -31,7 +31,10 @@ class Constants:
         looks = [n * watch.settings.settled_steps for n in LOOKS]
         if steps not in looks or len(watch.grid) < 3:
             return []
-        found = {name_of(watch.grid, culprit): (culprit, e, steps) for culprit, e in (*_stages(watch), *_slower(watch))}
+        found = {
+            name_of(watch.grid, culprit): (culprit, e, steps)
+            for culprit, e in (*_stages(watch), *_replicas(watch), *_slower(watch))
+        }
         fresh = [name for name in found if name not in self.told][:MOST]
         self.told.update(fresh)
         return [found[name] for name in fresh]
@@ -60,6 +63,21 @@ def _slower(watch: Watch) -> list[tuple[Culprit, float]]:
         found.append((culprit, float(np.median(watch.references.offset[list(culprit.columns)]))))
         left = np.setdiff1d(left, culprit.columns)
     return found
+
+
+def _replicas(watch: Watch) -> list[tuple[Culprit, float]]:
+    """Replicas that lie at least `min_ratio` above the others."""
+    family = watch.groups.get("replica")
+    if family is None:
+        return []
+    offset = family.history.level - float(np.median(family.history.level))
+    least = np.maximum(
+        math.log(watch.settings.min_ratio), SIGMAS * family.history.scale / np.sqrt(family.history.counts)
+    )
+    return [
+        (Culprit("replica", number, tuple(watch.grid.members("replica", number).tolist())), float(offset[number]))
+        for number in np.flatnonzero(offset > least).tolist()
+    ]
 
 
 def _stages(watch: Watch) -> list[tuple[Culprit, float]]:

@@ -21,19 +21,21 @@ class Parts:
     job: float
     own: FloatArray
     replica: FloatArray
-    """What each rank's replica shares, (ranks,): the center nearest to no change, which was taken out of `own`."""
+    """What each rank's replica shares beyond what is usual, (ranks,); all that it shares was taken out of `own`."""
     groups: dict[str, FloatArray]
     """By kind the change of each group, its ranks' median, (groups,)."""
 
 
-def decompose(grid: Grid, log_seconds: FloatArray, expected: FloatArray, usual_job: float) -> Parts:
+def decompose(
+    grid: Grid, log_seconds: FloatArray, expected: FloatArray, usual_job: float, usual_replica: FloatArray | float
+) -> Parts:
     """Robust additive fit of log_seconds - expected, both (ranks,): job + replica + rest, by centers.
 
-    `usual_job` is what the job's part has been lately.
+    `usual_job` and `usual_replica`, (replicas,), are what these parts have been lately.
 
     The ranks of one replica see the same batch, so where sequences differ in length their times move together
     from step to step (11.7 % in one public trace, of which 1.0 % is left); ranks of one stage do the same work. Centers
-    are medians nearest to no change, so that neither one slow rank of two nor half a replica is shared out over
+    are medians nearest to what is usual, so that neither one slow rank of two nor half a replica is shared out over
     the others.
     """
     change = log_seconds - expected
@@ -46,8 +48,9 @@ def decompose(grid: Grid, log_seconds: FloatArray, expected: FloatArray, usual_j
             low, high = partition.middle(rest)
             groups[kind] = (low + high) / 2
             if kind == "replica":
-                replica = np.nan_to_num(np.clip(0.0, low, high))[partition.of]
-                rest = rest - replica
+                shared = np.where(np.isfinite(low), np.clip(usual_replica, low, high), usual_replica)
+                rest = rest - shared[partition.of]
+                replica = (shared - usual_replica)[partition.of]
     return Parts(job, rest + expected, replica, groups)
 
 

@@ -64,10 +64,13 @@ class Episode:
         return due and self.relief == 0.0
 
 
-def shifts(episodes: list[Episode], ranks: int) -> FloatArray:
-    """What open episodes explain of each rank's log time, (ranks,)."""
+OWN_KINDS = ("rank", "node", "stage", "replica")
+
+
+def shifts(episodes: list[Episode], ranks: int, kinds: tuple[str, ...] = OWN_KINDS) -> FloatArray:
+    """What open episodes of these kinds explain of each rank's log time, (ranks,)."""
     shift = np.zeros(ranks)
     for episode in episodes:
-        if episode.kind not in ("job", "link"):
+        if episode.kind in kinds:
             np.add.at(shift, episode.columns, episode.excess)
     return shift

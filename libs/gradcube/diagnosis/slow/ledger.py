@@ -96,7 +96,7 @@ class Ledger:
     def open_alarms(self, frame: StepFrame, watch: Watch, alarms: Iterable[Alarm]) -> list[Finding]:
         """Opens what the alarms are about, each rank once; those are handed back as findings."""
         findings: list[Finding] = []
-        taken: set[int] = {column for e in self.episodes if e.kind == "rank" for column in e.columns.tolist()}
+        taken: set[int] = {column for e in self.episodes if e.kind in ("rank", "link") for column in e.columns.tolist()}
         for alarm in alarms:
             for culprit in self._culprits(watch, alarm):
                 if taken.isdisjoint(culprit.columns) or (alarm.kind == "job" and not findings):

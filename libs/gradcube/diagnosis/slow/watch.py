@@ -74,6 +74,7 @@ class Watch:
                 jobs = jobs - episode.excess
             elif episode.kind != "link":
                 self.ranks.history.level[episode.columns] -= episode.excess
+        self._share_out_replicas()
         self.refresh()
         self.first_offset = self.references.offset.copy()
         expected = self._expected(episodes)
@@ -81,6 +82,14 @@ class Watch:
             self._take(own, expected, wait, job)
             self._learn(_covered(episodes, len(self.grid)), job_covered=False)
         self.refresh()
+
+    def _share_out_replicas(self) -> None:
+        """Takes what a replica's ranks have in common out of their levels: it is the replica's own, with its noise."""
+        if "replica" in self.groups:
+            replicas, level = self.grid.groups["replica"].partition, self.ranks.history.level
+            offset = references(self.grid, level, self._as_peers, self.settings).offset
+            self.groups["replica"].history.level = replicas.center(offset)
+            self.ranks.history.level = level - replicas.center(offset)[replicas.of]
 
     def refresh(self) -> None:
         """Says anew what ranks are compared with."""
@@ -97,7 +106,7 @@ class Watch:
         if not any(episode.kind != "job" for episode in episodes):
             explained = sum(episode.excess for episode in episodes)
             alarmed["job"] = self.job.judge(self._job, explained)
-        alarmed["link"] = self.links.judge(self._wait)
+        alarmed["link"] = self.links.judge(self._wait, shifts(episodes, len(self.grid), ("link",)))
         return [
             Alarm(kind, unit, steps)
             for kind, units in alarmed.items()
@@ -144,7 +153,8 @@ class Watch:
             return _median((self.parts.own - self.references.usual)[at]), scale
         if "replica" in self.groups:
             scale = max(scale, float(np.median(self.groups["replica"].history.scale)))
-        return _median((self._log_own - self.parts.job - self.references.usual)[at]), scale
+        usual = self.references.usual + self._usual_replica()[self.grid.groups["replica"].partition.of]
+        return _median((self._log_own - self.parts.job - usual)[at]), scale
 
     def opened(self, kind: str, columns: IntArray, steps: int) -> None:
         """Takes note of an episode: what it explains is nobody else's doing, and was never healthy."""
@@ -209,9 +219,14 @@ class Watch:
         shift = shifts(episodes, len(self.grid))
         return np.where(shift > 0, self.references.usual + shift, self.ranks.history.level)
 
+    def _usual_replica(self) -> FloatArray:
+        """What each replica shares usually, (replicas,)."""
+        replicas = self.groups.get("replica")
+        return np.zeros(len(self.grid.groups["replica"].names)) if replicas is None else replicas.history.level
+
     def _take(self, log_own: FloatArray, expected: FloatArray, wait: FloatArray, job: float) -> None:
         usual = float(np.median(self._jobs)) if self._jobs else _median(log_own - expected)
-        self.parts: Parts = decompose(self.grid, log_own, expected, usual)
+        self.parts: Parts = decompose(self.grid, log_own, expected, usual, self._usual_replica())
         self._log_own = log_own
         if np.isfinite(self.parts.job):
             self._jobs.append(self.parts.job)
