@@ -45,7 +45,7 @@ def run(quick: bool) -> list[Figure]:
         ),
         Figure(
             f"{name}: one core's time over the service's need", by_cpu, "x", f">= {GOAL_HEADROOM}",
-            by_cpu >= GOAL_HEADROOM, f"{many['cpu_us_per_record']:.0f} us of CPU a record, whoever else is on the cores",
+            by_cpu >= GOAL_HEADROOM, f"{many['cpu_us_per_record']:.0f} us of CPU a record, whoever else is there",
         ),
         Figure(
             f"CPU of a record, {name} over {FEW_RANKS}", cost, "x", "flat", None,
