@@ -5,13 +5,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gradcube.flight_recorder.dumps import Dump
+from gradcube.flight_recorder.operations import Operation
 from gradcube.flight_recorder.standing import Standing
 from gradcube.flight_recorder.waits import Wait
 
 
+class _Queues:
+    """What each rank has pending, in the order of its calls, without what another rank is known to have finished."""
+
+    def __init__(self, dumps: Mapping[int, Dump], standings: Iterable[Standing]) -> None:
+        done = {id(one) for standing in standings for rank in standing.entered for one in standing.overtaken(rank)}
+        self.pending = {
+            rank: [one for one in dump.operations if one.pending and id(one) not in done]
+            for rank, dump in dumps.items()
+        }
+        self.heads = {rank: operations[0].identity for rank, operations in self.pending.items() if operations}
+        self._sharing = defaultdict[object, set[int]](set)
+        for rank, operations in self.pending.items():
+            for one in operations:
+                self._sharing[one.identity].add(rank)
+
+    def busy_before(self, one: Operation, own: frozenset[int]) -> frozenset[int]:
+        """Who has the operation behind an earlier one, or has a record that is not to be trusted (`own`)."""
+        others = self._sharing[one.identity] - {one.rank}
+        return frozenset(other for other in others if self.heads[other] != one.identity or other in own)
+
+
 @dataclass(frozen=True)
 class Graph:
-    """`for_whom[rank]` are the ranks that it waits for; a rank that waits for nobody is not in it."""
+    """`for_whom[rank]` are the ranks that it waits for, none for a rank that is not in it."""
 
     waits: tuple[Wait, ...]
     for_whom: Mapping[int, frozenset[int]]
@@ -22,34 +44,18 @@ class Graph:
     ) -> "Graph":
         """A rank is stuck at its first pending operation, since a GPU does its queue in order.
 
-        It waits there for those who are absent, else for those who have the operation on their queue behind an earlier
-        one of theirs, or whose record is not to be trusted (`own`, which have a cause of their own). What others have
-        finished holds up nobody. Where a rank waits for nobody (another stream may have gone on), its next operation
-        counts. One whose GPU has not begun what its peers' have waits for nobody.
+        It waits there for those who are absent, else for those who are busy with something earlier. Where it waits for
+        nobody (another stream may have gone on), its next operation counts. A rank of `own` has a cause of its own, and
+        so has one whose GPU has not begun what its peers' have.
         """
-        waits = tuple(waits)
+        waits, queues = tuple(waits), _Queues(dumps, standings)
         not_begun = {(rank, wait.operation.identity) for wait in waits if not wait.is_p2p for rank in wait.absent}
         absent = {id(one): wait.absent for wait in waits for one in wait.waiting.values()}
-        done = {id(one) for standing in standings for rank in standing.entered for one in standing.overtaken(rank)}
-        pending = {
-            rank: [one for one in dump.operations if one.pending and id(one) not in done]
-            for rank, dump in dumps.items()
-        }
-        heads = {rank: operations[0].identity for rank, operations in pending.items() if operations}
-        sharing = defaultdict[object, set[int]](set)
-        for rank, operations in pending.items():
-            for one in operations:
-                sharing[one.identity].add(rank)
         for_whom = {}
-        for rank in heads.keys() - own:
-            if (rank, heads[rank]) in not_begun:
-                continue
-            for one in pending[rank]:
-                others = sharing[one.identity] - {rank}
-                later = frozenset(other for other in others if heads[other] != one.identity or other in own)
-                if found := absent.get(id(one)) or later:
-                    for_whom[rank] = found
-                    break
+        for rank in queues.heads.keys() - own:
+            if (rank, queues.heads[rank]) not in not_begun:
+                each = (absent.get(id(one)) or queues.busy_before(one, own) for one in queues.pending[rank])
+                for_whom[rank] = next((others for others in each if others), frozenset[int]())
         return cls(waits, for_whom)
 
     def behind(self, roots: Iterable[int]) -> frozenset[int]:

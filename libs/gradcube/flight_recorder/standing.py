@@ -1,8 +1,10 @@
 """Where each rank stands in one process group: what it entered, what it finished, what it has pending."""
 
+import heapq
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gradcube.flight_recorder.dumps import Dump
 from gradcube.flight_recorder.groups import Group
@@ -30,14 +32,21 @@ class Standing:
 
     def is_overtaken(self, rank: int) -> bool:
         """Others finished with the rank what it has not entered, so its dump was written before theirs."""
-        return self.furthest(rank) > self.entered[rank] and bool(self._names()) and not self._names() & ROOTED
+        return not self.may_lag and self.furthest(rank) > self.entered[rank]
 
-    def _names(self) -> set[str]:
-        return {one.name for own in self.operations.values() for one in own if not one.is_p2p}
+    @cached_property
+    def may_lag(self) -> bool:
+        """One rank may finish what another has not entered: a collective with a root, or one not known."""
+        names = {one.name for own in self.operations.values() for one in own if not one.is_p2p}
+        return not names or bool(names & ROOTED)
+
+    @cached_property
+    def _two_furthest(self) -> list[tuple[int, int]]:
+        return heapq.nlargest(2, ((done, rank) for rank, done in self.finished.items()))
 
     def furthest(self, rank: int) -> int:
         """The last collective that any other rank has finished, -1 for none."""
-        return max((done for other, done in self.finished.items() if other != rank), default=-1)
+        return next((done for done, other in self._two_furthest if other != rank), -1)
 
     def lag(self, rank: int) -> int:
         """How many collectives the rank has finished less than any other."""

@@ -100,6 +100,27 @@ def test_two_ranks_that_disagree_are_both_told_and_neither_blamed(tmp_path: Path
     assert finding.verdict.startswith("ranks 0 and 1 run")
 
 
+@pytest.mark.parametrize("fault", ["other", "size", "skip", "blind"])
+@pytest.mark.parametrize("seed", range(4))
+def test_only_the_culprit_of_a_pipeline_is_named(seed: int, fault: str, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    hung = job(stages=draw.choice([2, 3]), replicas=3, tensor=4)
+    culprit = hung.ranks[draw.randrange(len(hung.ranks))]
+    program = culprit.program
+    place = draw.choice([at for at, call in enumerate(program) if len(hung.groups[call.group]) > 3 and not call.peers])
+    if fault == "other":
+        program[place] = Call(program[place].group, "broadcast", program[place].size)
+    elif fault == "size":
+        program[place] = Call(program[place].group, program[place].name, program[place].size + 7)
+    elif fault == "skip":
+        del program[place]
+    else:
+        culprit.stops_at = len(program) // 2 + draw.randrange(9)
+    hung.run()
+    culprit.seen = max(0, culprit.done - 9) if fault == "blind" else None
+    assert named(hung.dump(tmp_path, only_pending=draw.random() < 0.5)) == [hung.ranks.index(culprit)]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rank_that_no_longer_sees_its_gpu_is_named(seed: int, tmp_path: Path) -> None:
     draw = random.Random(seed)
