@@ -50,7 +50,8 @@ class Curve:
         self._min_sigma = min_sigma
         self._young_sigma = young_sigma
         self._logs: deque[float] = deque(maxlen=TREND_STEPS)
-        self._residuals: deque[float] = deque(maxlen=SPREAD_STEPS)
+        self._residuals: deque[float] = deque(maxlen=2 * TREND_STEPS)
+        self._excursions: deque[float] = deque(maxlen=SPREAD_STEPS)
         self._singles = Largest()
         self._pairs = Largest()
         self._before = 0.0
@@ -58,11 +59,6 @@ class Curve:
         self._trend = 0.0
         self._taken = 0
         self.sigma = young_sigma
-
-    @property
-    def steps(self) -> int:
-        """How many healthy steps it has seen."""
-        return self._taken
 
     @property
     def level(self) -> float:
@@ -87,7 +83,8 @@ class Curve:
             return
         excursion, log = self.excursion(value), math.log(value)
         if self._taken:
-            self._residuals.append(log - (self._trend - self._drift))
+            self._residuals.append(excursion + self._drift)
+            self._excursions.append(excursion)
         if self._taken >= YOUNG_STEPS:
             self.remember(excursion)
             self._pairs.take(min(excursion, self._before))
@@ -103,10 +100,10 @@ class Curve:
         self._singles.take(excursion)
 
     def _refresh(self) -> None:
-        residuals = np.array(self._residuals)
-        young = len(residuals) < YOUNG_STEPS
-        self._drift = 0.0 if young else float(np.median(residuals[-TREND_STEPS * 2 :]))
-        sigma = MAD_TO_SIGMA * float(np.median(np.abs(residuals - np.median(residuals))))
+        excursions = np.array(self._excursions)
+        young = len(excursions) < YOUNG_STEPS
+        self._drift = 0.0 if young else statistics.median(self._residuals)
+        sigma = MAD_TO_SIGMA * float(np.median(np.abs(excursions - np.median(excursions))))
         self.sigma = max(sigma, self._young_sigma if young else self._min_sigma)
 
 
