@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 
 from gradcube.windows.columns import IntArray, Table
 
+_LATER_RESOURCES = (
+    "gpu_memory_total_bytes", "memory_total_bytes", "gpu_ecc_errors_total", "gpu_xid_errors_total",
+    "cgroup_memory_limit_bytes",
+)  # fmt: skip
 RESOURCE_FLOATS = (
     "cpu_utilization_ratio", "memory_used_bytes", "gpu_utilization_ratio", "gpu_memory_used_bytes",
     "gpu_power_watts", "gpu_temperature_celsius", "gpu_sm_clock_hertz", "gpu_pcie_sent_bytes_per_second",
     "gpu_pcie_received_bytes_per_second", "network_sent_bytes_per_second",
     "network_received_bytes_per_second", "disk_read_bytes_per_second", "disk_written_bytes_per_second",
-    "cgroup_cpu_throttled_seconds_total", "gpu_throttle_reasons", "gpu_memory_total_bytes", "memory_total_bytes",
-    "gpu_ecc_errors_total", "gpu_xid_errors_total", "cgroup_memory_limit_bytes",
+    "cgroup_cpu_throttled_seconds_total", "gpu_throttle_reasons", *_LATER_RESOURCES,
 )  # fmt: skip
 """Fields of ResourceSample that are kept; NaN stands for null."""
 
+_LATER_SERVERS = ("pushes", "dropped_updates", "stale_updates")
 SERVER_FLOATS = (
-    "apply_seconds", "queue_depth", "arrival_spread_seconds", "staleness_max", "pushed_bytes",
-    "pushes", "dropped_updates", "stale_updates",
+    "apply_seconds", "queue_depth", "arrival_spread_seconds", "staleness_max", "pushed_bytes", *_LATER_SERVERS
 )  # fmt: skip
 
 
@@ -43,7 +46,7 @@ class ResourceRows(Table):
         }
     )  # fmt: skip
     MATRICES: ClassVar[Mapping[str, Any]] = MappingProxyType({"floats": RESOURCE_FLOATS})
-    ADDED: ClassVar[frozenset[str]] = frozenset(RESOURCE_FLOATS[15:])
+    ADDED: ClassVar[frozenset[str]] = frozenset(_LATER_RESOURCES)
 
     job: str
     attempt: NDArray[np.int32]
@@ -85,7 +88,7 @@ class ServerRows(Table):
         }
     )  # fmt: skip
     MATRICES: ClassVar[Mapping[str, Any]] = MappingProxyType({"floats": SERVER_FLOATS})
-    ADDED: ClassVar[frozenset[str]] = frozenset(SERVER_FLOATS[5:])
+    ADDED: ClassVar[frozenset[str]] = frozenset(_LATER_SERVERS)
 
     job: str
     attempt: NDArray[np.int32]

@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from tests.unit.windows.making import facts_of, make_rows, one, value
+from tests.unit.windows.making import (
+    facts_of,
+    make_evaluations,
+    make_resources,
+    make_rows,
+    make_servers,
+    one,
+    value,
+)
 
 from gradcube.windows import WindowSettings
 from gradcube.windows.samples import TIMINGS
@@ -92,8 +100,6 @@ def test_version_lag_is_behind_the_newest_version_of_any_rank() -> None:
 
 
 def test_no_two_facts_of_a_run_with_everything_share_an_id() -> None:
-    from tests.unit.windows.making import make_evaluations, make_resources, make_servers
-
     rows = make_rows(
         [1, 1, 2, 2], rank=[0, 1, 0, 1], seq=[0, 0, 1, 1], loss=1.0, step_seconds=0.5, grad_norm=1.0, tokens=4,
         global_grad_norm=0.8, staleness=1, version=[1, 2, 3, 4],
