@@ -16,9 +16,10 @@ from tests.unit.report.making import finding, slow, trace
 
 from gradcube.diagnosis.findings import Subject
 from gradcube.errors import DataError
-from gradcube.events import FLOAT_FIELDS
+from gradcube.events import FLOAT_FIELDS, registry
 from gradcube.report import write_report
 from gradcube.report.charts import pieces, ticks
+from gradcube.report.episodes import WORST_FIRST
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload=alert(3) &lt; $data ${verdict}"
 VOID = {"meta", "img", "br", "hr", "input", "link", "line", "rect", "path"}
@@ -70,6 +71,11 @@ def test_worst_open_finding_is_the_first_sentence(file: Path) -> None:
     ]
     write_report(file, trace(), findings)
     assert Page(file.read_text()).texts["h1"] == "rank 2 became slow"
+
+
+def test_every_kind_of_the_schema_has_its_place() -> None:
+    (kind,) = (field for field in registry().latest("Finding").parsed["fields"] if field["name"] == "kind")
+    assert sorted(WORST_FIRST) == sorted(kind["type"]["symbols"])
 
 
 def test_without_findings_it_says_so(file: Path) -> None:
