@@ -17,7 +17,7 @@ from gradcube.windows.columns import FloatArray
 LOSS = (1.010, 1.180, 1.019, 1.067, 2.318, 1.588, 1.461, 1.276)
 GRADIENT = (3.91, 9.88, 65.6, 600.0, 3968.0, 1461.0, 1567.0, 2687.0)
 PEAK = LOSS.index(max(LOSS))
-ONSET, STEPS = 500, 700
+ONSET, STEPS = 400, 480
 
 
 def curve(sigma: float, seed: int, tail: float = 0.0, steps: int = STEPS) -> FloatArray:
@@ -72,14 +72,14 @@ def test_loss_alone_tells_it_at_the_peak_where_healthy_steps_lie_as_far_out() ->
     assert (first.detected_step, others) == (ONSET + PEAK, [])
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_heavy_tails_of_single_steps_are_healthy(seed: int) -> None:
-    loss = curve(0.026, seed, tail=0.1, steps=1500)
-    assert watch(LossSpikeDetector(), frames(loss, gradient(0.3, seed, 1500))) == []
+    loss = curve(0.026, seed, tail=0.1, steps=1000)
+    assert watch(LossSpikeDetector(), frames(loss, gradient(0.3, seed, 1000))) == []
 
 
 def test_a_spike_that_does_not_come_back_becomes_a_divergence() -> None:
-    loss = curve(0.01, 1)
+    loss = curve(0.01, 1, steps=STEPS + 60)
     loss[ONSET:] *= 1.6
     spike, divergence = LossSpikeDetector(), DivergenceDetector()
     findings = [found for each in frames(loss) for found in spike.observe(each) + divergence.observe(each)]
@@ -153,5 +153,5 @@ def test_blooms_own_spike_is_told_three_steps_before_its_peak() -> None:
 
 def test_healthy_public_curves_are_quiet() -> None:
     directory = trace_directory()
-    paths = [*sorted((directory / "mlperf_405b").glob("*"))[:3], sorted((directory / "nanogpt_loss").glob("*"))[-1]]
+    paths = [*sorted((directory / "mlperf_405b").glob("*"))[:2], sorted((directory / "nanogpt_loss").glob("*"))[-1]]
     assert {p.stem: watch(LossSpikeDetector(), trace_frames(p, p.stem)) for p in paths} == {p.stem: [] for p in paths}
