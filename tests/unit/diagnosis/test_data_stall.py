@@ -44,6 +44,8 @@ def test_one_rank_that_loads_slowly_is_no_stall_of_the_job() -> None:
     seconds = data(2)
     seconds[ONSET:, 1] *= 20
     assert watch_data(seconds) == []
+    steps = (frame(s, 2, data_seconds=[0.01, 0.01 if s < ONSET else 0.3], step_seconds=0.5) for s in range(STEPS))
+    assert watch(DataStallDetector(), steps) == []
 
 
 def test_more_of_next_to_nothing_is_none() -> None:
