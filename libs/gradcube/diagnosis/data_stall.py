@@ -35,7 +35,7 @@ class DataStallSettings:
 
 
 class DataStallDetector(Detector):
-    """The time for data that three of four ranks exceed, against the job's own of the last 128 healthy steps, and against the step.
+    """The time for data that three of four ranks exceed, against the last 128 healthy steps and against the whole step.
 
     Open after `run_steps` in a row at `min_ratio` of the usual that cost `min_share` of the step more: a loader that
     has to fill its queue anew at the end of an epoch, or a checkpoint that shares its disk, takes one or two steps.
