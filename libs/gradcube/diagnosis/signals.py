@@ -29,17 +29,18 @@ def own_log_seconds(frame: StepFrame) -> FloatArray:
     return _log(np.where(measured, np.nansum(phases, axis=0), np.nan))
 
 
-def exchange_log_seconds(frame: StepFrame) -> FloatArray:
+def exchange_log_seconds(frame: StepFrame, own_log: FloatArray) -> FloatArray:
     """Log of the time from a step's start until the update is there, (r,); NaN where the wait was not measured.
 
+    `own_log` is `own_log_seconds` of the frame.
     In a synchronous job it is the same for all, whoever is slow, but for a rank that the update reaches late.
     """
-    return _log(np.exp(own_log_seconds(frame)) + frame.column("sync_wait_seconds"))
+    return _log(np.exp(own_log) + frame.column("sync_wait_seconds"))
 
 
-def job_log_seconds(frame: StepFrame) -> float:
+def job_log_seconds(frame: StepFrame, own_log: FloatArray) -> float:
     """Log of the median rank's step time; of its own time where that was not measured, NaN without either."""
-    for logs in (_log(frame.column("step_seconds")), own_log_seconds(frame)):
+    for logs in (_log(frame.column("step_seconds")), own_log):
         finite = logs[np.isfinite(logs)]
         if len(finite):
             return float(np.median(finite))

@@ -14,6 +14,7 @@ from gradcube.diagnosis.slow.ledger import Ledger
 from gradcube.diagnosis.slow.settings import StragglerSettings
 from gradcube.diagnosis.slow.watch import Watch
 from gradcube.diagnosis.slow.workload import Workload
+from gradcube.windows.columns import IntArray
 
 __all__ = ["StragglerDetector", "StragglerSettings"]
 
@@ -63,9 +64,7 @@ class StragglerDetector(Detector):
             if self._workload.has_settled():
                 self._watch, self._baseline = None, []
             return []
-        grid = self._seat(frame)
-        columns = grid.columns(frame)
-        assert columns is not None, "the grid has just been fitted to the frame"
+        grid, columns = self._seat(frame)
         self._ledger.note(frame, columns, len(grid))
         if self._watch is None:
             self._learn(frame, grid)
@@ -78,16 +77,19 @@ class StragglerDetector(Detector):
         if self._watch is not None:
             self._watch.configure(settings)
 
-    def _seat(self, frame: StepFrame) -> Grid:
-        """The grid with every rank of the frame in it."""
+    def _seat(self, frame: StepFrame) -> tuple[Grid, IntArray]:
+        """The grid with every rank of the frame in it, and the ranks' columns."""
         if self._grid is None:
             self._grid = Grid(frame)
-        elif self._grid.columns(frame) is None:
+        columns = self._grid.columns(frame)
+        if columns is None:
             old, self._grid = self._grid, self._grid.joined(frame)
             self._ledger.move(old, self._grid)
             if self._watch is not None:
                 self._watch.moved(self._grid)
-        return self._grid
+            columns = self._grid.columns(frame)
+        assert columns is not None, "the grid has just been fitted to the frame"
+        return self._grid, columns
 
     def _learn(self, frame: StepFrame, grid: Grid) -> None:
         self._baseline.append(frame)
@@ -96,8 +98,8 @@ class StragglerDetector(Detector):
             self._watch = Watch(grid, self._baseline, self.settings, self._ledger.episodes)
             self._baseline = []
 
-    def _judge(self, frame: StepFrame, watch: Watch, columns: object) -> list[Finding]:
-        alarms = watch.judge(frame, columns, self._ledger.episodes)  # type: ignore[arg-type]
+    def _judge(self, frame: StepFrame, watch: Watch, columns: IntArray) -> list[Finding]:
+        alarms = watch.judge(frame, columns, self._ledger.episodes)
         findings = self._ledger.follow(frame, watch)
         findings += self._ledger.open_alarms(frame, watch, alarms)
         watch.learn(self._ledger.episodes)

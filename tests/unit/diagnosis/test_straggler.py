@@ -22,15 +22,15 @@ def opened(findings: list[Finding]) -> list[Finding]:
 
 
 @pytest.mark.parametrize(("sigma", "memory"), SCATTER)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_healthy_job_has_no_findings(sigma: float, memory: float, seed: int) -> None:
-    assert watch(job(sigma, memory, seed, steps=600)) == []
+    assert watch(job(sigma, memory, seed, steps=500)) == []
 
 
 @pytest.mark.parametrize(("sigma", "memory"), SCATTER)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_slow_rank_is_named_and_nobody_else(sigma: float, memory: float, seed: int) -> None:
-    episode, *others = opened(watch(job(sigma, memory, seed, factor=1.6)))
+    episode, *others = opened(watch(job(sigma, memory, seed, factor=1.6, steps=200)))
     assert others == []
     assert episode.subject.rank == SLOW
     assert abs(episode.onset_step - ONSET) <= 3
@@ -39,19 +39,19 @@ def test_the_slow_rank_is_named_and_nobody_else(sigma: float, memory: float, see
 
 
 def test_most_are_named_within_ten_steps() -> None:
-    delays = [opened(watch(job(0.1, 0.0, seed, factor=1.4)))[0].detected_step - ONSET for seed in range(10)]
+    delays = [opened(watch(job(0.1, 0.0, seed, factor=1.4, steps=170)))[0].detected_step - ONSET for seed in range(10)]
     assert np.median(delays) <= 6
     assert max(delays) <= 10
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_five_percent_is_seen_where_the_noise_is_half_a_percent(seed: int) -> None:
-    episode, *others = opened(watch(job(0.005, 0.0, seed, factor=1.05)))
+    episode, *others = opened(watch(job(0.005, 0.0, seed, factor=1.05, steps=170)))
     assert (episode.subject.rank, others) == (SLOW, [])
     assert episode.detected_step <= ONSET + 10
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_end_is_reported_under_the_same_id(seed: int) -> None:
     findings = watch(job(0.1, 0.3, seed, factor=1.6))
     first, *between, last = [f.state for f in findings]
@@ -191,12 +191,12 @@ def test_a_rank_that_stops_reporting_ends_its_episode() -> None:
     assert findings[-1].state == "CLOSED"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.floats(1.0, 3.0), st.sampled_from(SCATTER))
 def test_every_episode_is_well_formed(seed: int, factor: float, scatter: tuple[float, float]) -> None:
     open_ids: set[str] = set()
     last = -1
-    for finding in watch(job(*scatter, seed, factor=factor, steps=300)):
+    for finding in watch(job(*scatter, seed, factor=factor, steps=200)):
         assert 0 <= finding.onset_step <= finding.detected_step
         assert finding.onset_at_micros <= finding.detected_at_micros
         assert finding.end_step is None or finding.end_step >= finding.onset_step

@@ -62,11 +62,13 @@ class Watch:
 
     def _learn_baseline(self, frames: list[StepFrame], episodes: list[Episode]) -> None:
         columns = [self.grid.columns(frame) for frame in frames]
-        logs = np.array([self._spread(own_log_seconds(f), at) for f, at in zip(frames, columns, strict=True)])
-        waits = np.array([self._spread(exchange_log_seconds(f), at) for f, at in zip(frames, columns, strict=True)])
+        own_logs = [own_log_seconds(frame) for frame in frames]
+        exchanges = [exchange_log_seconds(frame, own) for frame, own in zip(frames, own_logs, strict=True)]
+        logs = np.array([self._spread(own, at) for own, at in zip(own_logs, columns, strict=True)])
+        waits = np.array([self._spread(wait, at) for wait, at in zip(exchanges, columns, strict=True)])
         self.ranks.history.level = _offsets(logs)
         self.links.history.level = _offsets(waits)
-        jobs = np.array([job_log_seconds(frame) for frame in frames])
+        jobs = np.array([job_log_seconds(frame, own) for frame, own in zip(frames, own_logs, strict=True)])
         for episode in episodes:
             if episode.kind == "rank":
                 self._as_peers[episode.columns] = True
@@ -98,9 +100,10 @@ class Watch:
 
     def judge(self, frame: StepFrame, columns: IntArray, episodes: list[Episode]) -> list[Alarm]:
         """Adds a step, and says who is suspected; groups before ranks."""
-        own, wait = self._spread(own_log_seconds(frame), columns), self._spread(exchange_log_seconds(frame), columns)
+        own_log = own_log_seconds(frame)
+        own, wait = self._spread(own_log, columns), self._spread(exchange_log_seconds(frame, own_log), columns)
         shift = shifts(episodes, len(self.grid))
-        self._take(own, self._expected(episodes), wait, job_log_seconds(frame))
+        self._take(own, self._expected(episodes), wait, job_log_seconds(frame, own_log))
         alarmed = {kind: family.judge(self.parts.groups[kind]) for kind, family in self.groups.items()}
         alarmed["rank"] = self.ranks.judge(self.parts.own, shift)
         if not any(episode.kind != "job" for episode in episodes):
