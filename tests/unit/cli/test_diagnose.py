@@ -45,7 +45,7 @@ def test_findings_are_json_lines_in_the_order_of_the_run(trace: Path) -> None:
 def test_a_terminal_gets_a_table_and_the_sentences(trace: Path, terminal: None) -> None:
     code, stdout, _ = run(trace)
     assert code == 0
-    assert "150 steps of 4 ranks" in stdout
+    assert "110 steps of 4 ranks" in stdout
     assert "straggler" in stdout
     assert "- rank 1 is back to normal" in " ".join(stdout.split())
     assert "{" not in stdout
@@ -112,6 +112,6 @@ def test_report_and_dumps_are_handed_over(trace: Path, tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "gradcube.flight_recorder", recorder)
     page = tmp_path / "page.html"
     assert run(trace, "--report", page)[0] == 0
-    assert written == [(page, 600, 2)]
+    assert written == [(page, 440, 2)]
     code, stdout, _ = run("--flight-recorder", tmp_path)
     assert (code, len(stdout.splitlines())) == (0, 1)

@@ -28,10 +28,10 @@ def text(path: Path, *lines: str) -> Path:
     return path
 
 
-def slowed_job(steps: int = 150, ranks: int = 4, seed: int = 1) -> StepRows:
-    """Rank 1 computes 1.7 times as long in steps 80 to 129."""
+def slowed_job(steps: int = 110, ranks: int = 4, seed: int = 1) -> StepRows:
+    """Rank 1 computes 1.7 times as long in steps 60 to 89."""
     compute = 0.1 * noise(steps, ranks, 0.03, 0.3, seed)
-    compute[80:130, 1] *= 1.7
+    compute[60:90, 1] *= 1.7
     step, rank = np.divmod(np.arange(steps * ranks), ranks)
     slowest = compute.max(axis=1)
     seconds, node = (step * 0.25 + rank * 0.001).tolist(), [f"node-{r}" for r in rank]
@@ -43,9 +43,9 @@ def slowed_job(steps: int = 150, ranks: int = 4, seed: int = 1) -> StepRows:
     )  # fmt: skip
 
 
-def timed_trace(path: Path, steps: int = 150, ranks: int = 4, seed: int = 1) -> Path:
+def timed_trace(path: Path, steps: int = 110, ranks: int = 4, seed: int = 1) -> Path:
     """The same job as other recorders would write it: step, rank, metric, value."""
     compute = 0.1 * noise(steps, ranks, 0.03, 0.3, seed)
-    compute[80:130, 1:2] *= 1.7
+    compute[60:90, 1:2] *= 1.7
     step, rank = np.divmod(np.arange(steps * ranks), ranks)
     return write(path, step=step, rank=rank, metric="backward_seconds", value=compute.ravel())

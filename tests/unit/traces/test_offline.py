@@ -25,7 +25,7 @@ def seen_at(trace: Trace) -> Iterator[tuple[int, Finding]]:
         yield steps[len(looked)], finding
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_trace_cut_after_a_detection_has_the_same_findings_up_to_there(tmp_path: Path, seed: int) -> None:
     path = timed_trace(tmp_path / "whole.parquet", ranks=3 + seed, seed=seed)
     whole = list(seen_at(read_trace(path, "bert")))
@@ -42,7 +42,7 @@ def test_nothing_is_detected_before_it_began(tmp_path: Path) -> None:
         assert finding.onset_step <= finding.detected_step <= step
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_findings_are_those_of_a_live_run_in_any_batches(seed: int) -> None:
     rows = slowed_job()
     offline = list(findings_of(Trace(rows, ())))
@@ -68,7 +68,7 @@ def live(rows: StepRows, random: np.random.Generator) -> list[Finding]:
 
 def test_a_rank_that_is_missing_for_a_step_is_not_waited_for() -> None:
     rows = slowed_job()
-    whole = rows.take(~((rows.rank == 2) & (rows.step == 60)))
+    whole = rows.take(~((rows.rank == 2) & (rows.step == 40)))
     findings = list(findings_of(Trace(whole, ())))
     assert [(f.subject.rank, f.state) for f in findings] == [(1, "OPENED"), (1, "CLOSED")]
 
