@@ -1,5 +1,6 @@
 """The tables about labelled traces, healthy 405B runs, loss curves and hang dumps."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,25 +18,18 @@ LEAD_STEPS = 3
 def labelled_sheets(labelled: Sequence[Labelled]) -> list[Sheet]:
     """Who was named in the traces with a known owner."""
     columns = (
-        "trace",
-        "method",
-        "owner named",
-        "healthy workers blamed",
-        "magnitude",
-        "measured",
-        "what-if, whole job",
-    )
+        "trace", "method", "owner named", "healthy workers blamed", "magnitude", "measured", "over its past", "what-if",
+    )  # fmt: skip
     note = (
-        "measured: the owner's own time over its stage peers', median of the episode. what-if: the authors' simulation."
+        "measured: the owner's own time over its stage peers', median of the episode; then over the same before it. "
+        "what-if: what the trace's authors simulated for the whole job, which is another quantity."
     )
     sheet = Sheet("Real labelled slow workers", columns, note)
     for trace in labelled:
         for method, found in trace.owner.items():
-            numbers = (f"{trace.magnitude:.3f}x", f"{trace.measured:.3f}x") if method == OURS else ("", "")
-            what_if = f"{trace.what_if_slowdown:.3f}x" if trace.what_if_slowdown and method == OURS else ""
-            sheet.rows.append(
-                (trace.trace, method, "yes" if found else "no", str(trace.others[method]), *numbers, what_if)
-            )
+            known = (trace.magnitude, trace.measured, trace.measured_change, trace.what_if_slowdown or math.nan)
+            numbers = [f"{x:.3f}x" if method == OURS and math.isfinite(x) else "" for x in known]
+            sheet.rows.append((trace.trace, method, "yes" if found else "no", str(trace.others[method]), *numbers))
     return [sheet]
 
 

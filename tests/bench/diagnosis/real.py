@@ -20,7 +20,8 @@ class Labelled:
     """One trace with a known owner; `others` are blamed healthy ranks by method, `owner` whether the owner was named.
 
     `magnitude` is gradcube's last word about the owner; `measured` the median of the owner's own time over its stage
-    peers' in the steps of that episode; `what_if_slowdown` what the trace's authors simulated for the whole job.
+    peers' in the steps of that episode, `measured_change` that over the same before the episode; `what_if_slowdown`
+    what the trace's authors simulated for the whole job.
     """
 
     trace: str
@@ -29,6 +30,7 @@ class Labelled:
     detected_step: int | None
     magnitude: float
     measured: float
+    measured_change: float
     what_if_slowdown: float | None
     verdict: str
 
@@ -105,22 +107,27 @@ def _labelled(run: Recording, owner: int, what_if: float | None) -> Labelled:
     who |= {name: [claim.who for claim in flagged(rule, run)] for name, rule in SLOW_RULES.items()}
     own = [pair for pair, ranks in zip(episodes, who[OURS], strict=True) if ranks == {column}]
     first, last = own[0] if own else (None, None)
+    measured, change = _measured(run, owner, last) if last else (float("nan"), float("nan"))
     return Labelled(
         trace=run.name,
         owner={name: {column} in ranks for name, ranks in who.items()},
         others={name: len(frozenset().union(*ranks) - {column}) for name, ranks in who.items()},
         detected_step=first.detected_step if first else None,
         magnitude=last.magnitude if last else float("nan"),
-        measured=_measured(run, owner, last) if last else float("nan"),
+        measured=measured,
+        measured_change=change,
         what_if_slowdown=what_if,
         verdict=last.verdict if last else "",
     )
 
 
-def _measured(run: Recording, owner: int, episode: Finding) -> float:
+def _measured(run: Recording, owner: int, episode: Finding) -> tuple[float, float]:
+    """The ratio to the peers in the episode, and that over the ratio before it (NaN where there is no before)."""
     own, rank = run.own_seconds(), run.rows.rank[: run.num_ranks]
     at = np.flatnonzero(rank == owner)
     peers = (run.stage == run.stage[at]) & (rank != owner)
     ratio = own[:, at[0]] / np.median(own[:, peers], axis=1)
-    inside = (run.steps >= episode.onset_step) & (run.steps <= (episode.end_step or run.steps[-1]))
-    return float(np.median(ratio[inside]))
+    before = run.steps < episode.onset_step
+    inside = ~before & (run.steps <= (episode.end_step or run.steps[-1]))
+    during = float(np.median(ratio[inside]))
+    return during, during / float(np.median(ratio[before])) if before.any() else float("nan")
