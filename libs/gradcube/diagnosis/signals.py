@@ -6,6 +6,7 @@ import numpy as np
 
 from gradcube.diagnosis.findings import Evidence
 from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.slow.center import median
 from gradcube.diagnosis.slow.recording import SIGNALS
 from gradcube.diagnosis.verdicts import Cause, phase_that_moved
 from gradcube.windows.columns import FloatArray
@@ -41,9 +42,8 @@ def exchange_log_seconds(frame: StepFrame, own_log: FloatArray) -> FloatArray:
 def job_log_seconds(frame: StepFrame, own_log: FloatArray) -> float:
     """Log of the median rank's step time; of its own time where that was not measured, NaN without either."""
     for logs in (_log(frame.column("step_seconds")), own_log):
-        finite = logs[np.isfinite(logs)]
-        if len(finite):
-            return float(np.median(finite))
+        if np.isfinite(logs).any():
+            return median(logs)
     return float("nan")
 
 

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from gradcube.diagnosis.slow.center import median
 from gradcube.diagnosis.slow.grid import Grid
 from gradcube.diagnosis.slow.locate import Culprit, group_of, slow_ranks
 from gradcube.diagnosis.slow.watch import Watch
@@ -27,7 +28,7 @@ class Constants:
 
     def look(self, watch: Watch) -> list[tuple[Culprit, float, int]]:
         """Culprits not told before, each with its log difference and the steps it rests on."""
-        steps = int(np.median(watch.ranks.history.counts))
+        steps = int(median(watch.ranks.history.counts))
         looks = [n * watch.settings.settled_steps for n in LOOKS]
         if steps not in looks or len(watch.grid) < 3:
             return []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcube.diagnosis.slow.center import center
+from gradcube.diagnosis.slow.center import center, median
 from gradcube.diagnosis.slow.grid import Grid
 from gradcube.diagnosis.slow.settings import StragglerSettings
 from gradcube.windows.columns import BoolArray, FloatArray
@@ -84,4 +84,4 @@ def references(grid: Grid, level: FloatArray, as_peers: BoolArray, settings: Str
     kept = np.clip(offset, -math.log(settings.min_ratio), most)
     slow = (offset > most) | as_peers
     usual = peers + np.where(slow, 0.0, kept)
-    return References(offset, usual, peers + np.where(as_peers, 0.0, kept), stage - float(np.median(stage)))
+    return References(offset, usual, peers + np.where(as_peers, 0.0, kept), stage - median(stage))

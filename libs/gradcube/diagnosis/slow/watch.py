@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.signals import exchange_log_seconds, job_log_seconds, own_log_seconds
-from gradcube.diagnosis.slow.center import center
+from gradcube.diagnosis.slow.center import center, median
 from gradcube.diagnosis.slow.decompose import Parts, References, decompose, references
 from gradcube.diagnosis.slow.episodes import Episode, shifts
 from gradcube.diagnosis.slow.family import Family
@@ -150,14 +150,14 @@ class Watch:
             return float(self._job[0] - self.job.history.level[0]), float(self.job.history.scale[0])
         at = episode.columns
         if episode.kind == "link":
-            return _median((self._wait - self.links.history.level)[at]), float(np.median(self.links.history.scale[at]))
+            return median((self._wait - self.links.history.level)[at]), float(np.median(self.links.history.scale[at]))
         scale = float(np.median(self.ranks.history.scale[at]))
         if episode.kind in ("rank", "stage"):
-            return _median((self.parts.own - self.references.usual)[at]), scale
+            return median((self.parts.own - self.references.usual)[at]), scale
         if "replica" in self.groups:
             scale = max(scale, float(np.median(self.groups["replica"].history.scale)))
         usual = self.references.usual + self._usual_replica()[self.grid.groups["replica"].partition.of]
-        return _median((self._log_own - self.parts.job - usual)[at]), scale
+        return median((self._log_own - self.parts.job - usual)[at]), scale
 
     def opened(self, kind: str, columns: IntArray, steps: int) -> None:
         """Takes note of an episode: what it explains is nobody else's doing, and was never healthy."""
@@ -228,7 +228,7 @@ class Watch:
         return np.zeros(len(self.grid.groups["replica"].names)) if replicas is None else replicas.history.level
 
     def _take(self, log_own: FloatArray, expected: FloatArray, wait: FloatArray, job: float) -> None:
-        usual = float(np.median(self._jobs)) if self._jobs else _median(log_own - expected)
+        usual = median(np.array(self._jobs)) if self._jobs else median(log_own - expected)
         self.parts: Parts = decompose(self.grid, log_own, expected, usual, self._usual_replica())
         self._log_own = log_own
         if np.isfinite(self.parts.job):
@@ -263,7 +263,7 @@ def _offsets(logs: FloatArray) -> FloatArray:
 
 
 def _column_medians(rows: FloatArray) -> FloatArray:
-    return np.array([_median(row) for row in rows]) if len(rows) < 64 else _many_medians(rows)
+    return np.array([median(row) for row in rows]) if len(rows) < 64 else _many_medians(rows)
 
 
 def _many_medians(rows: FloatArray) -> FloatArray:
@@ -272,8 +272,3 @@ def _many_medians(rows: FloatArray) -> FloatArray:
     at = np.arange(len(rows))
     low, high = np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, rows.shape[1] - 1)
     return np.asarray((ordered[at, low] + ordered[at, high]) / 2)
-
-
-def _median(values: FloatArray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if len(finite) else float("nan")
