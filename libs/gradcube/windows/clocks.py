@@ -4,8 +4,9 @@ The rank's time and the broker's time of each row come in; corrected times go ou
 offset, so that a replay corrects the same rows by as much.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,14 @@ class _Clock:
 class _Peers:
     """The lags of all clocks of a job, in order, so that each is compared with the others in no time."""
 
-    def __init__(self, clocks: Iterable[_Clock]) -> None:
-        known = [clock.lag_micros - clock.shift_micros for clock in clocks if clock.lag_micros is not None]
-        self._ordered = np.sort(np.array(known, np.int64))
+    def __init__(self, clocks: Collection[_Clock]) -> None:
+        self._clocks = clocks
+
+    @cached_property
+    def _ordered(self) -> IntArray:
+        """Put together when the first clock is judged: most batches judge none."""
+        known = [clock.lag_micros - clock.shift_micros for clock in self._clocks if clock.lag_micros is not None]
+        return np.sort(np.array(known, np.int64))
 
     def on_time(self, clock: _Clock, grace_micros: int) -> bool:
         """Whether the median of the others is; False without others."""

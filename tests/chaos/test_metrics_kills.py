@@ -1,0 +1,242 @@
+"""Two metrics workers, killed, frozen, joined and left at random while records come: facts and findings as offline.
+
+GRADCUBE_CHAOS_SEED and GRADCUBE_CHAOS_KILLS make other and longer runs: a seed gives the same sequence of faults.
+"""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.integration.metrics.stand import MEASURES, WINDOWS, Fleet, Worker, facts_of, producer, read_all
+from tests.waiting import wait_until
+
+from gradcube.bus.local_broker import LocalBroker
+from gradcube.bus.topics import apply_topics, load_topics
+from gradcube.cube.columns import decode_facts
+from gradcube.cube.engine import Engine
+from gradcube.cube.model import load_cube
+from gradcube.diagnosis import Diagnosis, Finding, from_record
+from gradcube.events import Fact, decode, decode_batch
+from gradcube.settings import KafkaSettings
+from gradcube.windows import JobDescription, JobWindows, StepRows
+
+SEED = int(os.environ.get("GRADCUBE_CHAOS_SEED", "7"))
+FAULTS = int(os.environ.get("GRADCUBE_CHAOS_KILLS", "20"))
+JOBS, RANKS = 3, 4
+SECONDS_BETWEEN = (0.3, 6.0)
+FROZEN_SECONDS = (1.0, 8.0)
+SLOW_STEPS = range(120, 260)
+SHORT = {"IDLE_SECONDS": "10", "SESSION_SECONDS": "6", "GRACE_SECONDS": "2"}
+
+
+class Feed(threading.Thread):
+    """Sends the steps of all jobs, four a second, until told to end; a broker that is away is waited for."""
+
+    def __init__(self, kafka: KafkaSettings, fleets: Sequence[Fleet]) -> None:
+        super().__init__()
+        self._kafka, self._fleets = kafka, fleets
+        self._ending = threading.Event()
+        self.sent = dict.fromkeys((fleet.job for fleet in fleets), 0)
+
+    def run(self) -> None:
+        with producer(self._kafka) as client:
+            for step in range(10_000):
+                for number, fleet in enumerate(self._fleets):
+                    slow = {number: 1.8} if step in SLOW_STEPS else {}
+                    for key, value in fleet.records(step, slow):
+                        client.send("gradcube.steps", key=key, value=value)
+                        self.sent[fleet.job] += 1
+                if self._ending.wait(0.25) and step > SLOW_STEPS.stop + 60:  # the pace of the training
+                    return
+
+    def end(self) -> None:
+        self._ending.set()
+        self.join()
+
+
+class Stage:
+    """The broker and two workers, and the faults that can befall them."""
+
+    def __init__(self, broker: LocalBroker, directory: Path, chance: random.Random) -> None:
+        self.broker, self._chance = broker, chance
+        kafka = KafkaSettings(bootstrap=broker.bootstrap)
+        self.workers = []
+        for name in ("one", "two"):
+            (directory / name).mkdir()
+            self.workers.append(Worker(kafka, directory / name, **SHORT))
+        self.faults: list[str] = []
+
+    def befall(self) -> None:
+        """One fault, on one of the workers that are up or on the broker."""
+        faults: list[Callable[[Worker], None]] = [self._kill, self._kill, self._kill, self._freeze, self._leave]
+        fault = self._restart_broker if len(self.faults) % 10 == 9 else self._chance.choice(faults)
+        self.faults.append(fault.__name__)
+        fault(self._chance.choice(self.workers))
+
+    def _kill(self, worker: Worker) -> None:
+        worker.kill()
+        if self._chance.random() < 0.3:  # the other is alone for a while, and has to take over
+            self._pass(SECONDS_BETWEEN)
+        worker.start()
+
+    def _leave(self, worker: Worker) -> None:
+        assert worker.stop() == 0
+        self._pass(SECONDS_BETWEEN)
+        worker.start()
+
+    def _freeze(self, worker: Worker) -> None:
+        worker.process.send_signal(signal.SIGSTOP)
+        self._pass(FROZEN_SECONDS)
+        worker.process.send_signal(signal.SIGCONT)
+
+    def _restart_broker(self, _: Worker) -> None:
+        self.broker.kill()
+        self.broker.start()
+
+    def _pass(self, between: tuple[float, float]) -> None:
+        threading.Event().wait(self._chance.uniform(*between))  # the length of a fault, not a wait for anything
+
+    def revive(self) -> None:
+        """Workers that ended by themselves, as they may when the broker refuses them, are started as k8s would."""
+        for worker in self.workers:
+            if worker.process.poll() is not None:
+                self.faults.append("revived")
+                worker.start()
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with LocalBroker(tmp_path / "broker") as broker:
+        apply_topics(KafkaSettings(bootstrap=broker.bootstrap), load_topics(), replication=1)
+        stage = Stage(broker, tmp_path, random.Random(SEED))
+        try:
+            for worker in stage.workers:
+                worker.start()
+            for worker in stage.workers:
+                worker.wait_ready()
+            yield stage
+        finally:
+            stage.stop()
+
+
+@pytest.mark.timeout(1200)
+def test_facts_and_findings_are_those_of_an_undisturbed_run(stage: Stage) -> None:
+    kafka = KafkaSettings(bootstrap=stage.broker.bootstrap)
+    assert_both_work(stage)
+    fleets = [Fleet(f"chaos-{number}", RANKS) for number in range(JOBS)]
+    feed = Feed(kafka, fleets)
+    feed.start()
+    try:
+        while len(stage.faults) < FAULTS:
+            stage.befall()
+            stage._pass(SECONDS_BETWEEN)
+            stage.revive()
+    finally:
+        feed.end()
+    recorded = {fleet.job: recorded_rows(kafka, fleet.job) for fleet in fleets}
+    assert {job: sum(map(len, rows.values())) for job, rows in recorded.items()} == feed.sent
+    expected = {job: offline_facts(job, rows) for job, rows in recorded.items()}
+    for job, facts in expected.items():
+        ids = {fact["FACT_ID"] for fact in facts}
+        wait_until(lambda job=job, ids=ids: ids <= ids_of(kafka, job), 120, f"facts of {job}, {stage.faults}", 1)
+    for worker in stage.workers:
+        worker.wait_ready()
+    cube = rows_of_the_cube(kafka)
+    for fleet in fleets:
+        assert_same_rows(facts_of(kafka, fleet.job), cube[fleet.job], expected[fleet.job])
+        assert_same_findings(findings_of(kafka, fleet.job), offline_findings(fleet.job, recorded[fleet.job]))
+    assert not read_all(kafka, "dlq.gradcube.partials"), f"records came too late; faults: {stage.faults}"
+
+
+def assert_both_work(stage: Stage) -> None:
+    """Both workers have partitions: the group is shared out, and not one worker's alone."""
+    assert all(worker.get("/ready")[1]["checks"]["assigned"] for worker in stage.workers)
+
+
+def recorded_rows(kafka: KafkaSettings, job: str) -> dict[int, StepRows]:
+    """What lies in the topic of a job, by partition, with the broker's offsets and times."""
+    found: dict[int, list[Any]] = {}
+    for record in read_all(kafka, "gradcube.steps"):
+        if record.key.startswith(job.encode() + b"/"):
+            found.setdefault(record.partition, []).append(record)
+    rows = {}
+    for partition, records in found.items():
+        batch, _ = decode_batch([record.value for record in records])
+        offsets = np.array([record.offset for record in records], np.int64)
+        appended = np.array([record.timestamp for record in records], np.int64) * 1000
+        rows[partition] = StepRows.from_batch(batch, job, batch.job == job, offsets, appended)
+    return rows
+
+
+def offline_facts(job: str, recorded: Mapping[int, StepRows]) -> list[Fact]:
+    """The facts of all records, computed in one go by the pure code."""
+    windows = JobWindows(WINDOWS, job)
+    for partition, rows in recorded.items():
+        windows.add(rows, ("gradcube.steps", partition))
+    return windows.facts(windows.close(1 << 62), JobDescription(job))
+
+
+def ids_of(kafka: KafkaSettings, job: str) -> set[str]:
+    return {fact["FACT_ID"] for fact in facts_of(kafka, job)}
+
+
+def rows_of_the_cube(kafka: KafkaSettings) -> dict[str, list[dict[str, Any]]]:
+    """What the cube's engine makes of the topic, by job."""
+    model = load_cube()
+    engine = Engine(model, None)
+    records = read_all(kafka, "gradcube.facts")
+    table, bad = decode_facts([record.value for record in records], model)
+    assert not bad
+    engine.write(table, {})
+    found: dict[str, list[dict[str, Any]]] = {}
+    query = f"SELECT JOB, FACT_ID, METRIC_VALUE, SAMPLES FROM {engine._table}"
+    for job, own, value, samples in engine.cursor().execute(query).fetchall():
+        found.setdefault(job, []).append({"FACT_ID": own, "METRIC_VALUE": value, "SAMPLES": samples})
+    return found
+
+
+def assert_same_rows(written: Sequence[Fact], cube: Sequence[dict[str, Any]], expected: Sequence[Fact]) -> None:
+    wanted = {fact["FACT_ID"]: fact for fact in expected}
+    assert len(cube) == len(wanted), "a row is missing or doubled"
+    assert {row["FACT_ID"] for row in cube} == wanted.keys()
+    for fact in written:  # also those that the cube would not have taken
+        for column, value in wanted[fact["FACT_ID"]].items():
+            assert fact[column] == (pytest.approx(value, rel=1e-6) if column in MEASURES else value), fact
+    for row in cube:
+        fact = wanted[row["FACT_ID"]]
+        assert (row["METRIC_VALUE"], row["SAMPLES"]) == (pytest.approx(fact["METRIC_VALUE"], rel=1e-6), fact["SAMPLES"])
+
+
+def findings_of(kafka: KafkaSettings, job: str) -> list[Finding]:
+    found = [from_record(decode(each.value)[1]) for each in read_all(kafka, "gradcube.findings")]
+    return [finding for finding in found if finding.job == job]
+
+
+def offline_findings(job: str, recorded: Mapping[int, StepRows]) -> list[Finding]:
+    """One diagnosis of all records, in the order of steps, undisturbed."""
+    rows = StepRows.concat(list(recorded.values()))
+    diagnosis = Diagnosis(job, 0)
+    diagnosis.configure({})
+    findings = diagnosis.add(rows.take(rows.step == 0)) + diagnosis.advance(int(rows.ended_at_micros.min()) + 10_000)
+    return findings + diagnosis.add(rows.take(rows.step > 0))
+
+
+def assert_same_findings(found: Sequence[Finding], expected: Sequence[Finding]) -> None:
+    """The same episodes with the same words, each said once."""
+    assert [finding.state for finding in expected].count("OPENED") >= 1, "the slow rank is there to be found"
+    assert sorted(map(_said, found)) == sorted(map(_said, expected))
+
+
+def _said(finding: Finding) -> tuple[Any, ...]:
+    end = -1 if finding.end_step is None else finding.end_step
+    return finding.id, finding.state, finding.detected_step, end, round(finding.magnitude, 6), finding.verdict
