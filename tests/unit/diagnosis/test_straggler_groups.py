@@ -1,10 +1,12 @@
 """Several slow ranks with one cause are one finding; what ranks of a replica share is nobody's fault."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tests.unit.diagnosis.simulating import noise, watch
+from tests.unit.diagnosis.simulating import frames_of, noise, watch
 
-from gradcube.diagnosis import Finding
+from gradcube.diagnosis import Finding, StragglerDetector
 
 ONSET, STEPS = 100, 160
 STAGE, REPLICA = np.repeat(np.arange(4), 4), np.tile(np.arange(4), 4)
@@ -118,3 +120,22 @@ def test_a_rank_that_joins_and_one_that_moves_change_nothing_for_the_others() ->
     compute[:40, 15] = np.nan
     (episode,) = findings(compute)
     assert episode.subject.rank == 9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gaps_nans_and_ranks_that_move_raise_nothing_and_hide_no_slow_node(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    compute = grid(seed, np.array([2, 3]), 1.5)
+    compute[rng.random(compute.shape) < 0.2] = np.nan
+    compute[:, 0] = 0.1
+    compute[30:60, 5] = -1.0
+    compute[20, :] = 0.0
+    detector = StragglerDetector()
+    found: list[Finding] = []
+    for frame in frames_of(compute, stage=STAGE.tolist(), replica=REPLICA.tolist(), node=NODE):
+        frame.floats[rng.random(frame.floats.shape) < 0.05] = np.nan
+        moved = frame.node.copy()
+        moved[0] = "spare" if frame.step in range(8, 90) else NODE[0]
+        found += detector.observe(replace(frame, node=moved))
+    assert all(np.isfinite(f.magnitude) and 0 <= f.confidence <= 1 for f in found)
+    assert {f.subject.node for f in found if f.state == "OPENED"} >= {"node-1"}

@@ -57,3 +57,12 @@ def center(values: FloatArray, towards: float = 0.0) -> float:
         return float("nan")
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return float(min(max(towards, low), high))
+
+
+def medians(rows: FloatArray) -> FloatArray:
+    """The median of each row, NaN left out; NaN for a row without any."""
+    ordered = np.sort(rows, axis=1)
+    counts = np.isfinite(ordered).sum(axis=1)
+    at = np.arange(len(rows))
+    low, high = np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, rows.shape[1] - 1)
+    return np.asarray((ordered[at, low] + ordered[at, high]) / 2, np.float64)

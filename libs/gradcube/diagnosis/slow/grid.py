@@ -43,14 +43,16 @@ class Grid:
 
     def columns(self, frame: StepFrame) -> IntArray | None:
         """The column of each rank of the frame, (r,); None when a rank is new or has moved."""
-        if len(frame.rank) == len(self.rank) and np.array_equal(frame.rank, self.rank):
-            at: IntArray = np.arange(len(self.rank))
-        else:
-            at = np.minimum(np.searchsorted(self.rank, frame.rank), len(self.rank) - 1)
-            if not np.array_equal(self.rank[at], frame.rank):
-                return None
+        at = self.places(frame)
+        if not np.array_equal(self.rank[at], frame.rank):
+            return None
         same = all(np.array_equal(getattr(frame, kind), labels[at]) for kind, labels in self._labels.items())
         return at if same else None
+
+    def places(self, frame: StepFrame) -> IntArray:
+        """The column of each rank of a frame whose ranks are all here, wherever they were then, (r,)."""
+        at: IntArray = np.minimum(np.searchsorted(self.rank, frame.rank), len(self.rank) - 1)
+        return at
 
     def joined(self, frame: StepFrame) -> "Grid":
         """This grid with the ranks of the frame as they are now."""

@@ -12,6 +12,7 @@ import numpy as np
 from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.signals import cause_of, evidence_of
+from gradcube.diagnosis.slow.center import median, medians
 from gradcube.diagnosis.slow.constant import Constants
 from gradcube.diagnosis.slow.episodes import Episode
 from gradcube.diagnosis.slow.grid import Grid
@@ -144,7 +145,8 @@ class Ledger:
             watch.opened(culprit.kind, columns, alarm.steps)
             return None
         onset, excesses = self._since(watch, alarm, culprit)
-        report = Report(float(np.median(excesses)), onset, subject_of(watch.grid, culprit))
+        excesses = excesses[np.isfinite(excesses)]
+        report = Report(median(excesses), onset, subject_of(watch.grid, culprit))
         finding = opened(frame, culprit, self._explained(watch, culprit.kind, columns, report, len(excesses)))
         episode = Episode(culprit.kind, finding, columns, frame.step, frame.step)
         episode.excesses.extend(excesses.tolist())
@@ -157,7 +159,7 @@ class Ledger:
         if culprit.kind == "job":
             return self._clock[-alarm.steps], watch.job.recents(np.zeros(1, np.int64), alarm.steps)[0]
         columns = np.array(culprit.columns)
-        excesses = np.nanmedian(watch.excesses(columns, alarm.steps, alarm.kind), axis=0)
+        excesses = medians(watch.excesses(columns, alarm.steps, alarm.kind).T)
         always = float(np.median(watch.first_offset[columns])) > math.log(watch.settings.max_level_ratio)
         now = float(np.median(watch.references.offset[columns])) > math.log(watch.settings.max_level_ratio)
         assert self._first is not None
@@ -184,10 +186,10 @@ class Ledger:
 
 def _is_somebody(watch: Watch, alarm: Alarm) -> bool:
     """Whether a suspect, or half of one, explains a slow job: then it is not the job's own alarm."""
-    amount = float(np.median(watch.job.recents(np.zeros(1, np.int64), alarm.steps)))
+    amount = median(watch.job.recents(np.zeros(1, np.int64), alarm.steps)[0])
     for family in (watch.ranks, *watch.groups.values()):
         worst = int(np.argmax(family.total))
         suspected = family.total[worst] > watch.settings.open_at / 3
-        if suspected and len(family) > 1 and np.nanmedian(family.recent(worst, alarm.steps)) > WAITING_SHARE * amount:
+        if suspected and len(family) > 1 and median(family.recent(worst, alarm.steps)) > WAITING_SHARE * amount:
             return True
     return False

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.signals import exchange_log_seconds, job_log_seconds, own_log_seconds
-from gradcube.diagnosis.slow.center import center, median
+from gradcube.diagnosis.slow.center import center, median, medians
 from gradcube.diagnosis.slow.decompose import Parts, References, decompose, references
 from gradcube.diagnosis.slow.episodes import Episode, shifts
 from gradcube.diagnosis.slow.family import Family
@@ -61,11 +61,11 @@ class Watch:
         self._learn_baseline(frames, episodes)
 
     def _learn_baseline(self, frames: list[StepFrame], episodes: list[Episode]) -> None:
-        columns = [self.grid.columns(frame) for frame in frames]
+        columns = [self.grid.places(frame) for frame in frames]
         own_logs = [own_log_seconds(frame) for frame in frames]
         exchanges = [exchange_log_seconds(frame, own) for frame, own in zip(frames, own_logs, strict=True)]
-        logs = np.array([self._spread(own, at) for own, at in zip(own_logs, columns, strict=True)])
-        waits = np.array([self._spread(wait, at) for wait, at in zip(exchanges, columns, strict=True)])
+        logs = np.array([self.grid.spread(own, at) for own, at in zip(own_logs, columns, strict=True)])
+        waits = np.array([self.grid.spread(wait, at) for wait, at in zip(exchanges, columns, strict=True)])
         self.ranks.history.level = _offsets(logs)
         self.links.history.level = _offsets(waits)
         jobs = np.array([job_log_seconds(frame, own) for frame, own in zip(frames, own_logs, strict=True)])
@@ -101,7 +101,7 @@ class Watch:
     def judge(self, frame: StepFrame, columns: IntArray, episodes: list[Episode]) -> list[Alarm]:
         """Adds a step, and says who is suspected; groups before ranks."""
         own_log = own_log_seconds(frame)
-        own, wait = self._spread(own_log, columns), self._spread(exchange_log_seconds(frame, own_log), columns)
+        own, wait = self.grid.spread(own_log, columns), self.grid.spread(exchange_log_seconds(frame, own_log), columns)
         shift = shifts(episodes, len(self.grid))
         self._take(own, self._expected(episodes), wait, job_log_seconds(frame, own_log))
         alarmed = {kind: family.judge(self.parts.groups[kind]) for kind, family in self.groups.items()}
@@ -131,7 +131,7 @@ class Watch:
 
         For the alarm of a replica, whose ranks have it in common, with what the replica shares.
         """
-        return _column_medians(self.excesses(columns, steps, kind))
+        return medians(self.excesses(columns, steps, kind))
 
     def excesses(self, columns: IntArray, steps: int, kind: str) -> FloatArray:
         """The log excesses of these ranks in the last steps, (len(columns), steps)."""
@@ -213,10 +213,6 @@ class Watch:
             return Family(kind, len(names), self.settings, GROUP_STEPS)
         return self.groups[kind].moved(np.array([names.index(name) for name in old], np.int64), len(names))
 
-    def _spread(self, values: FloatArray, columns: IntArray | None) -> FloatArray:
-        assert columns is not None, "the grid holds every rank"
-        return self.grid.spread(values, columns)
-
     def _expected(self, episodes: list[Episode]) -> FloatArray:
         """Where each rank's log time lies when nothing changes; with an episode, where that has put it."""
         shift = shifts(episodes, len(self.grid))
@@ -258,17 +254,5 @@ def _covered(episodes: list[Episode], ranks: int) -> BoolArray:
 
 def _offsets(logs: FloatArray) -> FloatArray:
     """Each rank's usual distance from the median rank, (ranks,), from (steps, ranks); 0 for one never measured."""
-    middle = _column_medians(logs)[:, None]
-    return np.nan_to_num(_column_medians((logs - middle).T))
-
-
-def _column_medians(rows: FloatArray) -> FloatArray:
-    return np.array([median(row) for row in rows]) if len(rows) < 64 else _many_medians(rows)
-
-
-def _many_medians(rows: FloatArray) -> FloatArray:
-    ordered = np.sort(rows, axis=1)
-    counts = np.isfinite(ordered).sum(axis=1)
-    at = np.arange(len(rows))
-    low, high = np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, rows.shape[1] - 1)
-    return np.asarray((ordered[at, low] + ordered[at, high]) / 2)
+    middle = medians(logs)[:, None]
+    return np.nan_to_num(medians((logs - middle).T))
