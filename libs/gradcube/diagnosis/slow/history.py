@@ -23,7 +23,7 @@ PRIOR_STEPS = 32
 """A unit's own scale counts as much as that of all units together once it rests on so many steps."""
 PRIOR_CORRELATION, PRIOR_PAIRS = 0.3, 20
 MAX_CORRELATION = 0.8
-PRIOR_SEEN, TAIL_STEPS = 700, 512
+PRIOR_SEEN, TAIL_STEPS = 900, 512
 """Noise is taken to be without far-out steps until one is seen: as if so many had been seen already. A job remembers
 for so many steps that it has had some."""
 FAR_OUT = 5.4
