@@ -32,7 +32,7 @@ class StragglerDetector(Detector):
     no waiting for others; that noise is stationary over 128 steps. It says nothing in the first 13 steps, and nothing
     of steps whose tokens, samples or batch size changed. StepSync has no times of single transfers: that an exchange
     became slow for everybody is told, but not which link or server shard did it. Thresholds: `StragglerSettings`.
-    A step of 8 192 ranks costs 5 ms; state is 2 kB a rank.
+    A step costs 0.6 ms for 64 ranks and 4 ms for 8 192; state is 4 kB a rank.
     """
 
     name = "straggler"
