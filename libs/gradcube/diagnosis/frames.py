@@ -13,6 +13,8 @@ from gradcube.windows.columns import FloatArray, IntArray
 from gradcube.windows.rows import StepRows
 
 FRAME_COLUMNS = ("stage", "replica", "node", "floats", "counts", "seq", "dropped", "bucket_absmax")
+MAX_PENDING_ROWS = 1 << 18
+"""About 60 MB; 32 steps of 8 192 ranks."""
 FORGET_AFTER_FRAMES = 3
 """A rank that was missing from so many frames in a row is no longer waited for: lost, or at another step."""
 
@@ -78,13 +80,15 @@ class StepAssembler:
     A step is complete when every rank that is known has reported it and all earlier steps are out; it is overdue when
     the watermark has passed it. Who the ranks are shows only with time: until the watermark has passed the first
     step, nothing goes out. A row for a step that is out is dropped and counted in `missed`. At most
-    `max_pending_steps` are held: beyond that the oldest goes out as it is.
+    `max_pending_rows` are held: beyond that the oldest goes out as it is. A backlog comes partition by partition, so
+    thousands of steps of one rank may be here before the first of another.
     """
 
-    def __init__(self, job: str, attempt: int, *, max_pending_steps: int = 1024) -> None:
+    def __init__(self, job: str, attempt: int, *, max_pending_rows: int = MAX_PENDING_ROWS) -> None:
         self._job = job
         self._attempt = attempt
-        self._max_pending = max_pending_steps
+        self._max_pending_rows = max_pending_rows
+        self._pending_rows = 0
         self._pending: dict[int, _Pending] = {}
         self._absent: dict[int, int] = {}
         """Of each known rank, how many frames in a row it has been missing from."""
@@ -102,6 +106,7 @@ class StepAssembler:
             self.missed += int(late.sum())
             self._welcome(rows.rank[late])
             rows = rows.take(~late)
+        self._pending_rows += len(rows)
         order = np.argsort(rows.step, kind="stable")
         steps, starts = np.unique(rows.step[order], return_index=True)
         for step, at in zip(steps.tolist(), np.split(order, starts[1:]), strict=True) if len(rows) else ():
@@ -134,13 +139,14 @@ class StepAssembler:
         return frames
 
     def _ready(self, entry: _Pending) -> bool:
-        if len(self._pending) > self._max_pending:
+        if self._pending_rows > self._max_pending_rows:
             return True
         complete = self._settled and self._absent and entry.ranks >= self._absent.keys()
         return bool(complete) or entry.latest_micros <= self._watermark
 
     def _frame(self, step: int) -> StepFrame:
         entry = self._pending.pop(step)
+        self._pending_rows -= sum(len(at) for _, at in entry.parts)
         self._emitted = step
         self._settled = True
         self._count_absent(entry.ranks)

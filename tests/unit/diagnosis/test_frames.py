@@ -103,9 +103,16 @@ def test_rows_of_another_attempt_are_left_out() -> None:
 
 
 def test_no_more_than_the_limit_is_held() -> None:
-    assembler = StepAssembler("bert", 0, max_pending_steps=5)
+    assembler = StepAssembler("bert", 0, max_pending_rows=5)
     frames = assembler.add(rows_of(list(range(12)), [0] * 12))
     assert [frame.step for frame in frames][:7] == list(range(7))
+
+
+def test_a_backlog_that_comes_rank_by_rank_gives_whole_steps() -> None:
+    assembler, steps = settled(2), list(range(1, 3001))
+    assert assembler.add(rows_of(steps, [0] * len(steps))) == []
+    frames = assembler.add(rows_of(steps, [1] * len(steps)))
+    assert [(frame.step, frame.rank.tolist()) for frame in frames] == [(step, [0, 1]) for step in steps]
 
 
 def test_one_wrong_clock_does_not_move_the_time_of_the_step() -> None:

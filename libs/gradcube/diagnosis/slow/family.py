@@ -3,6 +3,8 @@
 One value a unit and step comes in, the log of its time less what others explain; who is suspected goes out.
 """
 
+import math
+
 import numpy as np
 
 from gradcube.diagnosis.slow.history import FAR_OUT, HISTORY_STEPS, History
@@ -11,6 +13,7 @@ from gradcube.windows.columns import BoolArray, FloatArray, IntArray
 
 KEPT_STEPS = 64
 BORNE_OUT = 0.65
+FEW_UNITS = 16
 PINNED_STEPS = 96
 """A unit that is suspected for so long without a finding has another level now, too near to be worth a word."""
 
@@ -37,6 +40,16 @@ class Family:
     def __len__(self) -> int:
         return len(self.total)
 
+    @property
+    def open_at(self) -> float:
+        """The sum that is an alarm: `settings.open_at` for a few units, more for many.
+
+        A job of a thousand ranks must not cry wolf a thousand times as often, so each doubling of the units halves
+        the rate of each: exp(-2 x slack x open_at) a unit and step, Siegmund's approximation.
+        """
+        more = max(1.0, len(self.total) / FEW_UNITS)
+        return self.settings.open_at + math.log(more) / (2 * self.settings.slack)
+
     def base(self) -> FloatArray:
         """What each unit's value is compared with."""
         return self.history.level if self.reference is None else self.reference
@@ -49,16 +62,16 @@ class Family:
         self._recent[:, self._frames % KEPT_STEPS] = excess
         self._frames += 1
         with np.errstate(invalid="ignore", divide="ignore"):
-            moved = np.clip(excess / self.history.scale - self._slack(), -2 * settings.open_at, cap)
+            moved = np.clip(excess / self.history.scale - self._slack(), -2 * self.open_at, cap)
         moved = np.where(np.isfinite(moved), moved, 0.0)
-        self.total = np.clip(self.total + moved, 0.0, settings.open_at + cap)
-        self._pinned = np.where(self.total > settings.open_at / 2, self._pinned + 1, 0)
-        alarmed: IntArray = np.flatnonzero(self.total >= settings.open_at)
+        self.total = np.clip(self.total + moved, 0.0, self.open_at + cap)
+        self._pinned = np.where(self.total > self.open_at / 2, self._pinned + 1, 0)
+        alarmed: IntArray = np.flatnonzero(self.total >= self.open_at)
         return alarmed
 
     def learn(self, values: FloatArray, healthy: BoolArray) -> None:
         """Takes the step into the history of the units that nobody suspects."""
-        self.history.take(values, healthy & (self.total <= self.settings.open_at / 2))
+        self.history.take(values, healthy & (self.total <= self.open_at / 2))
         for unit in np.flatnonzero(self._pinned >= PINNED_STEPS).tolist():
             self.history.relearn(unit, self.recent(unit, KEPT_STEPS) + float(self.base()[unit]))
             self.clear(np.array([unit]))
@@ -92,7 +105,7 @@ class Family:
             return 0
         moved = np.minimum(z[:steps] - self._slack()[unit], self._cap())
         others = float(moved.sum() - moved.max())
-        return steps if steps == 2 or others >= BORNE_OUT * self.settings.open_at else 0
+        return steps if steps == 2 or others >= BORNE_OUT * self.open_at else 0
 
     def _slack(self) -> FloatArray:
         """What a unit's excess must lie above to count, in sigmas: more while its level is uncertain."""
@@ -101,7 +114,7 @@ class Family:
 
     def _cap(self) -> float:
         """The most that one step may count for."""
-        return min(self.settings.open_at / self._least_steps, self.history.cap(self.settings.slack))
+        return min(self.open_at / self._least_steps, self.history.cap(self.settings.slack))
 
     def clear(self, units: IntArray) -> None:
         """Takes back all suspicion of these units."""

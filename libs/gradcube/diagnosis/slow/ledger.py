@@ -189,7 +189,7 @@ def _is_somebody(watch: Watch, alarm: Alarm) -> bool:
     amount = median(watch.job.recents(np.zeros(1, np.int64), alarm.steps)[0])
     for family in (watch.ranks, *watch.groups.values()):
         worst = int(np.argmax(family.total))
-        suspected = family.total[worst] > watch.settings.open_at / 3
+        suspected = family.total[worst] > family.open_at / 3
         if suspected and len(family) > 1 and median(family.recent(worst, alarm.steps)) > WAITING_SHARE * amount:
             return True
     return False
