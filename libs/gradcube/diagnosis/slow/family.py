@@ -56,7 +56,6 @@ class Family:
 
     def judge(self, values: FloatArray, shift: FloatArray | float = 0.0) -> IntArray:
         """Adds a step; the units whose sum is high enough for an alarm. `shift` is what open episodes explain."""
-        settings = self.settings
         cap = self._cap()
         excess: FloatArray = values - self.base() - shift
         self._recent[:, self._frames % KEPT_STEPS] = excess
