@@ -89,6 +89,7 @@ class JobMerge:
         self._steps_heard = False
         self._written = recovered.fact_ids
         self._marks = Watermarks(settings.grace_seconds, settings.idle_seconds)
+        self._step_marks = Watermarks(settings.grace_seconds, settings.diagnosis_idle_seconds)
         self._window_micros = settings.subject_window_seconds * MICROS
         # Until every partition of the source had its chance to speak, a backlog of one is not the end of another.
         self._closes_from_micros = now_micros + round(settings.idle_seconds * MICROS)
@@ -104,6 +105,8 @@ class JobMerge:
         # The samples of nodes in no job have only their own time to go by, as have evaluations when nobody trains.
         if topic == STEPS or not self.job or (topic == EVALUATIONS and not self._steps_heard):
             self._marks.observe(partial.source, added.max_event_micros, now_micros)
+        if topic == STEPS:
+            self._step_marks.observe(partial.source, added.max_event_micros, now_micros)
         # Late rows count in the pane that is open now, so the batch waits for that one too.
         self._keep(max(added.max_event_micros, self._watermark), hold)
         late = Partial(partial.source, added.late) if len(added.late) else None
@@ -133,7 +136,7 @@ class JobMerge:
         """What the passing of time tells the detectors: steps that a lost rank will never complete."""
         if now_micros < self._closes_from_micros:
             return []
-        return self.diagnoses.advance(self._marks.watermark(now_micros))
+        return self.diagnoses.advance(self._step_marks.watermark(now_micros))
 
     def settle(self) -> None:
         """All that `close` gave is written: lets go of the batches that waited for it."""

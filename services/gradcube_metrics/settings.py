@@ -23,6 +23,12 @@ class MetricsSettings(ServiceSettings):
 
     More than `session_seconds`: the partitions of a worker that was killed are silent until others have them.
     """
+    diagnosis_idle_seconds: float = Field(default=45, gt=0)
+    """For detectors, how long a silent partition holds back the steps that lack its ranks.
+
+    Longer than for windows, which count what comes late: a step is looked at once, and a rank whose records only wait
+    for another worker to take over (session, rebalance, reading back) must not be told as missing.
+    """
     tick_seconds: float = Field(default=0.5, gt=0)
     """How often windows are looked at when nothing arrives."""
     lookback_seconds: float = Field(default=7500, gt=0)

@@ -8,8 +8,8 @@ from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog
 from gradcube.traces.reader import Trace
 from gradcube.windows.settings import MICROS
 
-SILENCE_MICROS = 10 * MICROS
-"""A live run's watermark goes on by the clock when everybody has been silent for so long (see windows/watermark.py)."""
+SILENCE_MICROS = 45 * MICROS
+"""A live run's watermark goes on by the clock when everybody has been silent for so long (diagnosis_idle_seconds)."""
 SILENCE_GROWTH = 1.1
 """Looks at a silence come 10 % apart, so that an hour of it costs 60."""
 AFTERWARDS_MICROS = 86_400 * MICROS

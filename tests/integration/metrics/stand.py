@@ -25,7 +25,8 @@ from gradcube.windows import JobDescription, JobWindows, StepRows, WindowSetting
 
 SETTINGS = {
     "PANE_SECONDS": "1", "JOB_WINDOW_SECONDS": "1", "SUBJECT_WINDOW_SECONDS": "5",
-    "IDLE_SECONDS": "2", "GRACE_SECONDS": "2", "TICK_SECONDS": "0.1", "SESSION_SECONDS": "6",
+    "IDLE_SECONDS": "2", "DIAGNOSIS_IDLE_SECONDS": "4", "GRACE_SECONDS": "2",
+    "TICK_SECONDS": "0.1", "SESSION_SECONDS": "6",
 }  # fmt: skip
 WINDOWS = WindowSettings(pane_seconds=1, job_window_seconds=1, subject_window_seconds=5)
 BUCKETS = np.ones((8, 4), np.float32)
