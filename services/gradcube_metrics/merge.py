@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gradcube.diagnosis import Finding
 from gradcube.windows import Added, JobDescription, JobWindows, Watermarks, WindowSettings
 from gradcube.windows.fact_records import FactRecord, fact_records
@@ -112,8 +114,14 @@ class JobMerge:
         late = Partial(partial.source, added.late) if len(added.late) else None
         return Heard(self._diagnose(partial), late, added.duplicate)
 
-    def remember(self, partial: Partial) -> list[Finding]:
-        """Lets the detectors hear again what all windows are written of."""
+    def remember(self, partial: Partial, now_micros: int) -> list[Finding]:
+        """Lets the detectors hear again what all windows are written of.
+
+        Its partition is waited for from now on: it may be silent only because its reader was killed as well.
+        """
+        if partial.source[0] == STEPS:
+            latest = np.minimum(partial.rows.ended_at_micros, partial.rows.appended_at_micros).max(initial=0)
+            self._step_marks.observe(partial.source, int(latest), now_micros)
         return self._diagnose(partial)
 
     def remembered(self) -> list[Finding]:

@@ -162,8 +162,9 @@ class MergeStage:
             for record in records:
                 with suppress(SchemaError):  # it is among the dead letters since it was read first
                     partial = decode_partial(record.value or b"")
-                    job = merge.job(partial.job, self._now_micros())
-                    findings.extend(self._follow(job) + job.remember(partial))
+                    now = self._now_micros()
+                    job = merge.job(partial.job, now)
+                    findings.extend(self._follow(job) + job.remember(partial, now))
 
         await scan(self._kafka, PARTIALS, partition, self._settings.diagnosis_lookback_seconds, take, until=committed)
         findings += [found for job in merge.jobs.values() for found in job.remembered()]
