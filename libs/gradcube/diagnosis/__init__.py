@@ -1,10 +1,14 @@
-"""Detectors and verdicts: frames of steps in, findings out. Pure: no I/O, no clock."""
+"""Detectors and verdicts: frames of steps in, findings out. Pure: no I/O, no clock.
+
+`engine` asks the detectors of `catalog`, each behind a `guard`, about the frames that `frames` puts together. The
+detectors: `slow` (ranks, nodes, stages, jobs, data), `hangs`, `loss`, `gradients`, `resources`, and `gaps` of the monitoring.
+"""
 
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.engine import Diagnosis
 from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id, from_record, to_record
 from gradcube.diagnosis.frames import StepAssembler, StepFrame, Waiting
-from gradcube.diagnosis.straggler import StragglerDetector, StragglerSettings
+from gradcube.diagnosis.slow.straggler import StragglerDetector, StragglerSettings
 
 __all__ = [
     "Detector",

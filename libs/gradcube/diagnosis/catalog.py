@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from gradcube.diagnosis.data_stall import DataStallDetector
 from gradcube.diagnosis.detector import Detector
-from gradcube.diagnosis.divergence import DivergenceDetector
-from gradcube.diagnosis.gradient_anomaly import GradientAnomalyDetector
-from gradcube.diagnosis.hang import HangDetector
-from gradcube.diagnosis.loss_spike import LossSpikeDetector
-from gradcube.diagnosis.monitor_gap import MonitorGapDetector
-from gradcube.diagnosis.plateau import PlateauDetector
-from gradcube.diagnosis.pressure import PressureDetector
-from gradcube.diagnosis.stale_gradients import StaleGradientsDetector
-from gradcube.diagnosis.straggler import StragglerDetector
+from gradcube.diagnosis.gaps.monitor_gap import MonitorGapDetector
+from gradcube.diagnosis.gradients.gradient_anomaly import GradientAnomalyDetector
+from gradcube.diagnosis.gradients.stale_gradients import StaleGradientsDetector
+from gradcube.diagnosis.hangs.hang import HangDetector
+from gradcube.diagnosis.loss.divergence import DivergenceDetector
+from gradcube.diagnosis.loss.loss_spike import LossSpikeDetector
+from gradcube.diagnosis.loss.plateau import PlateauDetector
+from gradcube.diagnosis.resources.pressure import PressureDetector
+from gradcube.diagnosis.slow.data_stall import DataStallDetector
+from gradcube.diagnosis.slow.straggler import StragglerDetector
 from gradcube.errors import ConfigError
 
 DETECTORS: tuple[type[Detector], ...] = (

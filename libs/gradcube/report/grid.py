@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcube.diagnosis.findings import Subject
-from gradcube.diagnosis.signals import OWN_PHASES
+from gradcube.diagnosis.slow.signals import OWN_PHASES
 from gradcube.events import FLOAT_FIELDS
 from gradcube.traces import Trace
 from gradcube.windows.columns import BoolArray, FloatArray, IntArray

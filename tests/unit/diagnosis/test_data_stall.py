@@ -3,7 +3,7 @@ import pytest
 from tests.unit.diagnosis.making import frame, states, watch
 
 from gradcube.diagnosis import Finding
-from gradcube.diagnosis.data_stall import DataStallDetector
+from gradcube.diagnosis.slow.data_stall import DataStallDetector
 from gradcube.windows.columns import FloatArray
 
 RANKS, STEPS, ONSET, END = 4, 200, 100, 130

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.unit.diagnosis.making import frame, states, watch
 
-from gradcube.diagnosis.divergence import DivergenceDetector, DivergenceSettings
+from gradcube.diagnosis.loss.divergence import DivergenceDetector, DivergenceSettings
 from gradcube.windows.columns import FloatArray
 
 ONSET, STEPS = 600, 800

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.diagnosis.making import frame, states, watch
 
 from gradcube.diagnosis import Finding
-from gradcube.diagnosis.gradient_anomaly import GradientAnomalyDetector
+from gradcube.diagnosis.gradients.gradient_anomaly import GradientAnomalyDetector
 from gradcube.windows.columns import FloatArray
 
 RANKS, STEPS, ONSET, END, BAD = 8, 300, 150, 200, 5

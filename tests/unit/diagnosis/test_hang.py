@@ -7,7 +7,7 @@ from tests.unit.diagnosis.simulating import START, frames_of
 from tests.unit.windows.making import SECOND, make_resources
 
 from gradcube.diagnosis import Diagnosis, Finding, StepFrame, Waiting
-from gradcube.diagnosis.hang import HangDetector, HangSettings
+from gradcube.diagnosis.hangs.hang import HangDetector, HangSettings
 
 STEP_MICROS = 150_000
 SILENT = Waiting(None, frozenset(), frozenset(), -1, 0)

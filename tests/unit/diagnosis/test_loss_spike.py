@@ -9,9 +9,9 @@ from tests.unit.diagnosis.making import frame, states, watch
 from tests.unit.diagnosis.traces import trace_directory, trace_frames
 
 from gradcube.diagnosis import Finding, StepFrame
-from gradcube.diagnosis.divergence import DivergenceDetector
-from gradcube.diagnosis.loss_spike import LossSpikeDetector
-from gradcube.diagnosis.spike_rules import LossSpikeSettings
+from gradcube.diagnosis.loss.divergence import DivergenceDetector
+from gradcube.diagnosis.loss.loss_spike import LossSpikeDetector
+from gradcube.diagnosis.loss.spike_rules import LossSpikeSettings
 from gradcube.windows.columns import FloatArray
 
 LOSS = (1.010, 1.180, 1.019, 1.067, 2.318, 1.588, 1.461, 1.276)

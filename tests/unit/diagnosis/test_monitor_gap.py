@@ -2,7 +2,7 @@ import pytest
 from tests.unit.diagnosis.making import frame, states, watch
 from tests.unit.diagnosis.traces import trace_directory, trace_frames
 
-from gradcube.diagnosis.monitor_gap import MonitorGapDetector
+from gradcube.diagnosis.gaps.monitor_gap import MonitorGapDetector
 
 ALL = [0, 1, 2, 3]
 

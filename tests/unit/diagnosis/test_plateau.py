@@ -1,7 +1,7 @@
 import numpy as np
 from tests.unit.diagnosis.making import frame, states, watch
 
-from gradcube.diagnosis.plateau import PlateauDetector, PlateauSettings
+from gradcube.diagnosis.loss.plateau import PlateauDetector, PlateauSettings
 from gradcube.windows.columns import FloatArray
 
 STEPS = 6_000

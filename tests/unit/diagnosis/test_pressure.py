@@ -5,7 +5,7 @@ import numpy as np
 from tests.unit.diagnosis.making import START, STEP_MICROS, frame, states
 
 from gradcube.diagnosis import Finding
-from gradcube.diagnosis.pressure import PressureDetector
+from gradcube.diagnosis.resources.pressure import PressureDetector
 from gradcube.windows.rows import RESOURCE_FLOATS, ResourceRows
 
 GPUS, SECONDS, ONSET, END = 8, 60, 20, 40

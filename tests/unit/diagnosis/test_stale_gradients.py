@@ -2,7 +2,7 @@ import numpy as np
 from tests.unit.diagnosis.making import frame, states, watch
 
 from gradcube.diagnosis import Finding
-from gradcube.diagnosis.stale_gradients import StaleGradientsDetector
+from gradcube.diagnosis.gradients.stale_gradients import StaleGradientsDetector
 from gradcube.windows.columns import IntArray
 
 RANKS, STEPS, ONSET, END, LATE = 8, 200, 100, 140, 3

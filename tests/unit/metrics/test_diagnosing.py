@@ -7,7 +7,7 @@ from tests.unit.windows.making import make_resources
 
 from gradcube.diagnosis import Detector, Finding, StepFrame
 from gradcube.diagnosis.catalog import DETECTORS
-from gradcube.diagnosis.hang import HangSettings
+from gradcube.diagnosis.hangs.hang import HangSettings
 from gradcube.windows import StepRows
 from gradcube_metrics.controls import Controls
 from gradcube_metrics.decode import reduce_steps

@@ -11,7 +11,6 @@ import numpy as np
 
 from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.signals import cause_of, evidence_of
 from gradcube.diagnosis.slow.center import median, medians
 from gradcube.diagnosis.slow.constant import Constants
 from gradcube.diagnosis.slow.episodes import Episode
@@ -19,6 +18,7 @@ from gradcube.diagnosis.slow.grid import Grid
 from gradcube.diagnosis.slow.locate import Culprit, group_of, slow_ranks
 from gradcube.diagnosis.slow.recording import Recording
 from gradcube.diagnosis.slow.reports import Report, closed, columns_of, constant, key_of, opened, subject_of, updated
+from gradcube.diagnosis.slow.signals import cause_of, evidence_of
 from gradcube.diagnosis.slow.watch import Alarm, Watch
 from gradcube.windows.columns import FloatArray, IntArray
 

@@ -10,7 +10,7 @@ from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.slow.episodes import Episode
 from gradcube.diagnosis.slow.grid import Grid
 from gradcube.diagnosis.slow.locate import Culprit
-from gradcube.diagnosis.verdicts import (
+from gradcube.diagnosis.slow.verdicts import (
     Cause,
     constant_verdict,
     gone_verdict,

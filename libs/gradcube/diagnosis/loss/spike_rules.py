@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gradcube.diagnosis.episodes import Moment
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.largest import Largest
-from gradcube.diagnosis.training_curve import Curve, Regime, job_gradient_norm, job_loss
+from gradcube.diagnosis.gradients.largest import Largest
+from gradcube.diagnosis.loss.training_curve import Curve, Regime, job_gradient_norm, job_loss
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from gradcube.diagnosis.findings import Evidence
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.slow.center import median
 from gradcube.diagnosis.slow.recording import SIGNALS
-from gradcube.diagnosis.verdicts import Cause, phase_that_moved
+from gradcube.diagnosis.slow.verdicts import Cause, phase_that_moved
 from gradcube.windows.columns import FloatArray
 
 OWN_PHASES = ("data_seconds", "forward_seconds", "backward_seconds")

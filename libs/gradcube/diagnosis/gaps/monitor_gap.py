@@ -6,10 +6,10 @@ Frames in the order of steps come in; an episode that opens, goes on or is over 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradcube.diagnosis import lost_records, silent_ranks
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.gaps import lost_records, silent_ranks
 
 KIND = "MONITOR_GAP"
 

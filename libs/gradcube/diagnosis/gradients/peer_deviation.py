@@ -8,8 +8,8 @@ from collections.abc import Collection
 import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.loss.training_curve import MAD_TO_SIGMA
 from gradcube.diagnosis.rank_memory import RankMemory
-from gradcube.diagnosis.training_curve import MAD_TO_SIGMA
 from gradcube.windows.columns import BoolArray, FloatArray
 from gradcube.windows.peers import peer_median
 

@@ -11,8 +11,8 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import Episodes, Moment, Sight
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.loss_level import LossLevel
-from gradcube.diagnosis.training_curve import Regime, job_loss
+from gradcube.diagnosis.loss.loss_level import LossLevel
+from gradcube.diagnosis.loss.training_curve import Regime, job_loss
 
 KIND = "DIVERGENCE"
 JOB = Subject()

@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.largest import Largest
+from gradcube.diagnosis.gradients.largest import Largest
 from gradcube.windows.columns import FloatArray
 
 TREND_STEPS = 32

@@ -13,8 +13,8 @@ import numpy as np
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Evidence, Finding, finding_id
 from gradcube.diagnosis.frames import StepFrame, Waiting
-from gradcube.diagnosis.hang_verdicts import ended_verdict, hang_verdict, over_verdict
-from gradcube.diagnosis.roll_call import RollCall
+from gradcube.diagnosis.hangs.hang_verdicts import ended_verdict, hang_verdict, over_verdict
+from gradcube.diagnosis.hangs.roll_call import RollCall
 from gradcube.windows.rows import ResourceRows
 
 KIND = "HANG"

@@ -14,8 +14,13 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, rank_subject, ranks_of
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.gradient_verdicts import calm_verdict, deviation_sight, nonfinite_sight, overflow_sight
-from gradcube.diagnosis.peer_deviation import LEARN_STEPS, PeerDeviation
+from gradcube.diagnosis.gradients.gradient_verdicts import (
+    calm_verdict,
+    deviation_sight,
+    nonfinite_sight,
+    overflow_sight,
+)
+from gradcube.diagnosis.gradients.peer_deviation import LEARN_STEPS, PeerDeviation
 from gradcube.windows.columns import FloatArray
 
 KIND = "GRADIENT_ANOMALY"

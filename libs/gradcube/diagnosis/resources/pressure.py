@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradcube.diagnosis.detector import Detector
-from gradcube.diagnosis.device_samples import MICROS, DeviceSamples, PressureSettings, outside
 from gradcube.diagnosis.episodes import Episodes, Moment, Sight, named
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.resources.device_samples import MICROS, DeviceSamples, PressureSettings, outside
 from gradcube.windows.columns import BoolArray, IntArray
 from gradcube.windows.rows import ResourceRows
 

@@ -13,7 +13,7 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, named, rank_subject, ranks_of, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.peer_deviation import PeerDeviation
+from gradcube.diagnosis.gradients.peer_deviation import PeerDeviation
 from gradcube.windows.columns import FloatArray
 
 KIND = "STALE_GRADIENTS"

@@ -13,7 +13,7 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import Episodes, Moment, Sight, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.training_curve import job_loss, job_median
+from gradcube.diagnosis.loss.training_curve import job_loss, job_median
 
 KIND = "PLATEAU"
 JOB = Subject()

@@ -11,9 +11,9 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import Episodes, Sight, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.loss_level import LossLevel
-from gradcube.diagnosis.nonfinite_loss import NonfiniteLoss
-from gradcube.diagnosis.spike_rules import CurveStep, LossSpikeSettings, SpikeRules
+from gradcube.diagnosis.loss.loss_level import LossLevel
+from gradcube.diagnosis.loss.nonfinite_loss import NonfiniteLoss
+from gradcube.diagnosis.loss.spike_rules import CurveStep, LossSpikeSettings, SpikeRules
 
 KIND = "LOSS_SPIKE"
 JOB = Subject()

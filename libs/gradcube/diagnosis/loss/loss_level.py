@@ -9,7 +9,7 @@ from collections import deque
 import numpy as np
 
 from gradcube.diagnosis.episodes import Moment
-from gradcube.diagnosis.training_curve import MAD_TO_SIGMA
+from gradcube.diagnosis.loss.training_curve import MAD_TO_SIGMA
 
 WINDOW_STEPS = 48
 MOST_STEPS = 40

@@ -1,0 +1,1 @@
+"""Records that do not come: gaps in the monitoring itself."""

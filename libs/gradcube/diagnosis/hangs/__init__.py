@@ -1,0 +1,1 @@
+"""Jobs that stand still, and who is missing."""

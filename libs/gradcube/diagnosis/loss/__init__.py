@@ -1,0 +1,1 @@
+"""The loss of a job: spikes, divergence, plateaus, and losses that are no numbers."""

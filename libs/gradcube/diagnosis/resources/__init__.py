@@ -1,0 +1,1 @@
+"""Devices and nodes under pressure: throttling, heat, memory."""
