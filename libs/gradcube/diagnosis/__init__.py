@@ -1,7 +1,8 @@
 """Detectors and verdicts: frames of steps in, findings out. Pure: no I/O, no clock.
 
 `engine` asks the detectors of `catalog`, each behind a `guard`, about the frames that `frames` puts together. The
-detectors: `slow` (ranks, nodes, stages, jobs, data), `hangs`, `loss`, `gradients`, `resources`, and `gaps` of the monitoring.
+detectors: `slow` (ranks, nodes, stages, jobs, data), `hangs`, `loss`, `gradients`, `resources`, and `gaps` in what is
+heard.
 """
 
 from gradcube.diagnosis.detector import Detector
