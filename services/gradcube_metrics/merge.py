@@ -124,9 +124,12 @@ class JobMerge:
             self._step_marks.observe(partial.source, int(latest), now_micros)
         return self._diagnose(partial)
 
-    def remembered(self) -> list[Finding]:
-        """The end of that: as far as windows are closed, event time had come."""
-        return self.diagnoses.advance(self.windows.closed_until_micros)
+    def remembered(self, now_micros: int) -> list[Finding]:
+        """The end of that: event time has come as far as in the partition that has come least far.
+
+        Not as far as windows are closed: the rest of their rows may lie behind the committed offset.
+        """
+        return self.diagnoses.advance(self._step_marks.watermark(now_micros))
 
     def close(self, now_micros: int, description: JobDescription) -> Closing | None:
         """The windows that are due, or None. They count as closed from here on, and must be written."""

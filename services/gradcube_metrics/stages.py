@@ -167,7 +167,7 @@ class MergeStage:
                     findings.extend(self._follow(job) + job.remember(partial, now))
 
         await scan(self._kafka, PARTIALS, partition, self._settings.diagnosis_lookback_seconds, take, until=committed)
-        findings += [found for job in merge.jobs.values() for found in job.remembered()]
+        findings += [found for job in merge.jobs.values() for found in job.remembered(self._now_micros())]
         await written(await self._output.findings(findings, partition))
         self._counters.findings_written += len(findings)
 
