@@ -47,11 +47,6 @@ class JobWindows:
         """Start of the oldest pane that may still be part of a window to write; 0 before the first close."""
         return self._intake.written_until_micros
 
-    @property
-    def closed_until_micros(self) -> int:
-        """End of the job's last closed window; 0 before the first close."""
-        return self._intake.admission.closed_until_micros or 0
-
     def add(self, rows: StepRows, source: Source) -> Added:
         """Adds step records; their offsets within `source` ascend. The caller may feed any rows again."""
         self._job = self._job or rows.job
