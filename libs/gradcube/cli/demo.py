@@ -15,7 +15,7 @@ from gradcube.cli.paths import home
 from gradcube.cli.questions import ask_all
 from gradcube.cli.reconcile import reconcile, settle
 from gradcube.cli.run import LocalRun, RunSettings
-from gradcube.cli.scene import JOB, DemoSettings, Scene, progress_bar
+from gradcube.cli.scene import JOB, DemoSettings, Scene, names_a_rank, progress_bar
 from gradcube.cli.stack import Stack
 from gradcube.cli.state import LocalState
 from gradcube.errors import CheckFailed, ConfigError
@@ -92,8 +92,8 @@ def _report(
     checks: dict[str, int],
     answers: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    opened = next((finding for finding in findings if finding["state"] == "OPENED"), None)
-    latest = findings[-1] if findings else None
+    opened = next(filter(names_a_rank, findings), None)
+    latest = next((each for each in reversed(findings) if opened and each["id"] == opened["id"]), None)
     return {
         "verdict": opened["verdict"] if opened else None,
         "rank": opened["rank"] if opened else None,

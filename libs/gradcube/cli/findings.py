@@ -18,6 +18,9 @@ from gradcube.settings import KafkaSettings
 
 TOPIC = "gradcube.findings"
 
+Seen = dict[str, Any]
+"""A record of the topic."""
+
 
 def findings(
     follow: bool = typer.Option(False, "--follow", "-f", help="print each as it comes, and wait for more"),
@@ -64,7 +67,7 @@ class FindingWatch:
     def __init__(self, settings: KafkaSettings, job: str | None) -> None:
         self._kafka = settings
         self._job = job
-        self.seen: list[dict[str, Any]] = []
+        self.seen: list[Seen] = []
 
     def __enter__(self) -> Self:
         self._consumer = BatchConsumer(self._kafka, [TOPIC])
@@ -97,18 +100,18 @@ class FindingWatch:
         if self._job in (None, finding["job"]):
             self.seen.append(finding)
 
-    def wait_for(self, state: str, while_true: Callable[[], bool]) -> dict[str, Any] | None:
-        """The first finding in `state`, or None when `while_true` says to give up (after one more look)."""
+    def wait_for(self, wanted: Callable[[Seen], bool], while_true: Callable[[], bool]) -> Seen | None:
+        """The first finding that is `wanted`, or None when `while_true` says to give up (after one more look)."""
         going = True
         while going:
             going = while_true()
             self.poll(0.3 if going else 5.0)
-            found = next((finding for finding in self.seen if finding["state"] == state), None)
+            found = next((finding for finding in self.seen if wanted(finding)), None)
             if found is not None:
                 return found
         return None
 
-    def finish(self) -> list[dict[str, Any]]:
+    def finish(self) -> list[Seen]:
         """Everything seen, after a last look."""
         self.poll(1.0)
         return self.seen
