@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog
+from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog, word_of
 from gradcube.diagnosis.guard import Budget
 from gradcube.windows import ResourceRows, StepRows
 
@@ -33,7 +33,7 @@ class JobDiagnoses:
         self._job = job
         self._detectors = detectors
         self._earlier = earlier
-        self._known: set[FindingKey] = {_key(finding) for finding in earlier}
+        self._known: set[FindingKey] = {word_of(finding) for finding in earlier}
         self._attempts: dict[int, Diagnosis] = {}
         self._events: list[Mapping[str, Any]] = []
         self._thresholds: Mapping[str, str] = {}
@@ -105,11 +105,6 @@ class JobDiagnoses:
         return self._new([found for each in list(self._attempts.values()) for found in ask(each)])
 
     def _new(self, findings: Sequence[Finding]) -> list[Finding]:
-        fresh = [finding for finding in findings if _key(finding) not in self._known]
-        self._known.update(map(_key, fresh))
+        fresh = [finding for finding in findings if word_of(finding) not in self._known]
+        self._known.update(map(word_of, fresh))
         return fresh
-
-
-def _key(finding: Finding) -> FindingKey:
-    """What makes a record of an episode the same as one that is written: it opens and closes once."""
-    return finding.id, finding.state, finding.magnitude if finding.state == "UPDATED" else 0.0

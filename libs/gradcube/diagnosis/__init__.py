@@ -7,7 +7,7 @@ heard.
 
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.engine import Diagnosis
-from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id, from_record, to_record
+from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id, from_record, to_record, word_of
 from gradcube.diagnosis.frames import StepAssembler, StepFrame, Waiting
 from gradcube.diagnosis.slow.straggler import StragglerDetector, StragglerSettings
 
@@ -25,4 +25,5 @@ __all__ = [
     "finding_id",
     "from_record",
     "to_record",
+    "word_of",
 ]

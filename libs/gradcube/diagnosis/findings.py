@@ -56,6 +56,12 @@ class Finding:
         return replace(self, state=state, **changes)
 
 
+def word_of(finding: Finding) -> tuple[str, str, float]:
+    """What makes two records of an episode the same word: it opens and closes once, and an update that does not move
+    the magnitude in its third decimal says nothing new."""
+    return finding.id, finding.state, round(finding.magnitude, 3) if finding.state == "UPDATED" else 0.0
+
+
 def finding_id(job: str, attempt: int, kind: str, subject: Subject, onset_step: int) -> str:
     """32 hex digits that depend on the arguments alone. A node's name is no part of it: ranks move."""
     who = {name: value for name, value in asdict(subject).items() if value is not None and name != "node"}

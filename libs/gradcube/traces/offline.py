@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog
+from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog, word_of
 from gradcube.traces.reader import Trace
 from gradcube.windows.settings import MICROS
 
@@ -32,7 +32,7 @@ def findings_of(
     said: set[tuple[str, str, float]] = set()
     for finding in _raised(trace, thresholds or {}, known, told):
         # As live: an episode opens and closes once, whatever a detector says again.
-        word = finding.id, finding.state, finding.magnitude if finding.state == "UPDATED" else 0.0
+        word = word_of(finding)
         if word not in said:
             said.add(word)
             yield finding
