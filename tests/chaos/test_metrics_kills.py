@@ -234,7 +234,7 @@ def offline_findings(job: str, recorded: Mapping[int, StepRows]) -> list[Finding
 def assert_same_findings(found: Sequence[Finding], expected: Sequence[Finding]) -> None:
     """The same episodes with the same words.
 
-    One may be there twice: a worker that thaws after others have taken over still writes what it had begun (decision 2).
+    One may be there twice: a worker that thaws after others took over still writes what it had begun (decision 2).
     """
     assert [finding.state for finding in expected].count("OPENED") >= 1, "the slow rank is there to be found"
     assert set(map(_said, found)) == set(map(_said, expected))
