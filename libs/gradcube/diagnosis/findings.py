@@ -57,8 +57,10 @@ class Finding:
 
 
 def word_of(finding: Finding) -> tuple[str, str, float]:
-    """What makes two records of an episode the same word: it opens and closes once, and an update that does not move
-    the magnitude in its third decimal says nothing new."""
+    """What two records of an episode share when they say the same.
+
+    It opens and closes once, and an update that does not move the magnitude in its third decimal says nothing new.
+    """
     return finding.id, finding.state, round(finding.magnitude, 3) if finding.state == "UPDATED" else 0.0
 
 

@@ -65,14 +65,10 @@ class ResourceRows(Table):
         """Decoded ResourceSample records as rows; `offsets` and `appended_at_micros` are (len(records),)."""
         floats = [[_number(record[name]) for name in RESOURCE_FLOATS] for record in records]
         return cls(
-            job=job,
-            attempt=np.array([_place(record["attempt"]) for record in records], np.int32),
+            **_shared(job, records, "sampled_at", offsets, appended_at_micros),
             rank=np.array([_place(record["rank"]) for record in records], np.int32),
             node=np.array([record["node"] for record in records], object),
             device=np.array([record["device"] for record in records], object),
-            ended_at_micros=np.array([record["sampled_at"] for record in records], np.int64),
-            appended_at_micros=np.asarray(appended_at_micros, np.int64),
-            offset=np.asarray(offsets, np.int64),
             floats=np.array(floats, np.float64).reshape(len(records), len(RESOURCE_FLOATS)),
         )
 
@@ -106,14 +102,10 @@ class ServerRows(Table):
     ) -> Self:
         """Decoded ServerSync records as rows; `offsets` and `appended_at_micros` are (len(records),)."""
         return cls(
-            job=job,
-            attempt=np.array([record["attempt"] for record in records], np.int32),
+            **_shared(job, records, "ended_at", offsets, appended_at_micros),
             shard=np.array([record["shard"] for record in records], np.int32),
             node=np.array([record["node"] for record in records], object),
             version=np.array([record["version"] for record in records], np.int64),
-            ended_at_micros=np.array([record["ended_at"] for record in records], np.int64),
-            appended_at_micros=np.asarray(appended_at_micros, np.int64),
-            offset=np.asarray(offsets, np.int64),
             floats=np.array([_server_floats(record) for record in records], np.float64).reshape(
                 len(records), len(SERVER_FLOATS)
             ),
@@ -149,17 +141,26 @@ class EvaluationRows(Table):
     ) -> Self:
         """Decoded Evaluation records as rows; `offsets` and `appended_at_micros` are (len(records),)."""
         return cls(
-            job=job,
-            attempt=np.array([record["attempt"] for record in records], np.int32),
+            **_shared(job, records, "ended_at", offsets, appended_at_micros),
             step=np.array([record["step"] for record in records], np.int64),
             dataset=np.array([record["dataset"] for record in records], object),
             metric=np.array([record["metric"] for record in records], object),
             value=np.array([record["value"] for record in records], np.float64),
             samples=np.array([record["samples"] for record in records], np.int64),
-            ended_at_micros=np.array([record["ended_at"] for record in records], np.int64),
-            appended_at_micros=np.asarray(appended_at_micros, np.int64),
-            offset=np.asarray(offsets, np.int64),
         )
+
+
+def _shared(
+    job: str, records: list[dict[str, Any]], ended: str, offsets: IntArray, appended_at_micros: IntArray
+) -> dict[str, Any]:
+    """The columns that all of these have; `ended` is the field with the record's own time."""
+    return {
+        "job": job,
+        "attempt": np.array([_place(record["attempt"]) for record in records], np.int32),
+        "ended_at_micros": np.array([record[ended] for record in records], np.int64),
+        "appended_at_micros": np.asarray(appended_at_micros, np.int64),
+        "offset": np.asarray(offsets, np.int64),
+    }
 
 
 def _server_floats(record: Mapping[str, Any]) -> list[float]:
