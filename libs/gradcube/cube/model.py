@@ -27,6 +27,45 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Rollup:
+    """Rows summed up over all dimensions but `dimensions` (dimension and derived columns) as they arrive."""
+
+    name: str
+    dimensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Retention:
+    """`days` by the time column, None: for ever. `latest`: of each key only the row with the greatest time counts."""
+
+    days: int | None = None
+    latest: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a record of the topic becomes a row: flat JSON whose fields are the columns, or Avro of `schema`.
+
+    `fields` names the field of each column where it is not the column's own name.
+    """
+
+    format: str = "json"
+    schema: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A quality rule: `kind` is range, required, unique or fresh; `action` is reject, mark or alert."""
+
+    kind: str
+    column: str
+    action: str = "reject"
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
 class CubeModel:
     """A cube: `name` is its table's, `time` the event-time column, `key` the unique id of a row."""
 
@@ -35,6 +74,10 @@ class CubeModel:
     time: str
     key: str
     columns: tuple[Column, ...]
+    rollups: tuple[Rollup, ...] = ()
+    retention: Retention = Retention()
+    source: Source = Source()
+    rules: tuple[Rule, ...] = ()
 
     def of_kind(self, *kinds: str) -> tuple[Column, ...]:
         """The columns of these kinds, in the order of the file."""
