@@ -43,11 +43,11 @@ def model_name(model: CubeModel) -> str:
 
 
 def tables_and_columns(model: CubeModel) -> list[dict[str, Any]]:
-    """JDBC's metadata of tables, with columns inside."""
+    """JDBC's metadata of tables, with columns inside. Kylin's driver refuses any field that it does not know."""
     columns = [_jdbc_column(model, column, place) for place, column in enumerate(model.columns, 1)]
     table = {"table_CAT": "defaultCatalog", "table_SCHEM": SCHEMA, "table_NAME": model.name, "table_TYPE": "TABLE"}
     rest = ("remarks", "type_CAT", "type_SCHEM", "type_NAME", "self_REFERENCING_COL_NAME", "ref_GENERATION")
-    return [table | dict.fromkeys(rest) | {"type": ["FACT"], "columns": columns}]
+    return [table | dict.fromkeys(rest) | {"columns": columns}]
 
 
 def _jdbc_column(model: CubeModel, column: Column, place: int) -> dict[str, Any]:
@@ -71,8 +71,7 @@ def _jdbc_column(model: CubeModel, column: Column, place: int) -> dict[str, Any]
         "ordinal_POSITION": place,
         "is_NULLABLE": "YES",
         "source_DATA_TYPE": -1,
-        "iS_AUTOINCREMENT": "",
-        "type": ["MEASURE" if column.kind == "measure" else "DIMENSION"],
+        "is_AUTOINCREMENT": "",
     }
 
 

@@ -2,23 +2,25 @@
 
 import datetime
 import warnings
+from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.integration.cube.gateway_process import GatewayProcess, produce
+from kylinpy.kylindb import Connection
+from tests.integration.cube.conftest import running_with
+from tests.integration.cube.gateway_process import GatewayProcess
 from tests.unit.cube.facts import value
+from tests.waiting import wait_until
 
-from gradcube.bus.topics import TopicSpec
+from gradcube.bus.local_broker import LocalBroker
 from gradcube.cube.client import query
 from gradcube.errors import QueryError
-from gradcube.settings import KafkaSettings
 
 
-@pytest.fixture
-def filled(gateway: GatewayProcess, kafka: KafkaSettings, topic: TopicSpec) -> GatewayProcess:
-    produce(kafka, topic.name, [value(number) for number in range(100)])
-    gateway.wait_for_rows(100)
-    return gateway
+@pytest.fixture(scope="module")
+def filled(broker: LocalBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """One for all tests, which only read."""
+    yield from running_with(broker, tmp_path_factory.mktemp("filled"), [value(number) for number in range(100)])
 
 
 def test_everything_that_kylinpy_asks_is_answered(filled: GatewayProcess) -> None:
@@ -33,6 +35,42 @@ def test_everything_that_kylinpy_asks_is_answered(filled: GatewayProcess) -> Non
     assert kylin.list_job() == []
     assert kylin.service.get_authentication()["username"] == "ADMIN"
     assert [table["name"] for table in kylin.service.tables_in_hive().values()] == ["FACTS"]
+
+
+def test_all_other_reads_of_kylinpy_are_answered(filled: GatewayProcess) -> None:
+    kylin = filled.kylin()
+    assert [cube["name"] for cube in kylin.service.cubes()] == ["facts_cube"]
+    description = kylin.service.cube_desc("facts_cube")
+    assert (description["name"], description["model_name"]) == ("facts_cube", "facts_model")
+    assert [model["fact_table"] for model in kylin.service.models()] == ["DEFAULT.FACTS"]
+    assert kylin.service.jobs() == []
+    assert kylin.service.tables_and_columns().keys() >= {"DEFAULT.FACTS"}
+
+
+def test_db_api_of_kylinpy_gives_typed_rows(filled: GatewayProcess) -> None:
+    connection = Connection.connect(
+        username="ADMIN", password=filled.password, host="127.0.0.1", port=filled.port, project="gradcube", version="v1"
+    )
+    cursor = connection.cursor()
+    cursor.execute("select TS, DAY_START, SAMPLES, METRIC_VALUE, SAMPLES = 5, JOB from FACTS where METRIC_VALUE < 2")
+    moment = datetime.datetime(2026, 11, 24, 4)
+    assert sorted(cursor.fetchall()) == [
+        (moment, moment.date(), 5, 0.0, True, "bert"),
+        (moment.replace(second=10), moment.date(), 5, 1.0, True, "bert"),
+    ]
+    assert [column[0] for column in cursor.description][:2] == ["TS", "DAY_START"]
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(7, 7), (1, 1), (0, 100)])
+def test_limit_and_offset_of_the_request_are_kept(filled: GatewayProcess, limit: int, rows: int) -> None:
+    body = {"sql": "select METRIC_VALUE from FACTS order by TS", "project": "gradcube", "limit": limit, "offset": 0}
+    answers = []
+    for offset in (0, 50):
+        request = body | {"offset": offset, "acceptPartial": True}
+        answer = httpx.post(f"{filled.url}/kylin/api/query", json=request, auth=("ADMIN", filled.password)).json()
+        answers.append([row[0] for row in answer["results"]])
+        assert answer["partial"] is False
+    assert (len(answers[0]), answers[1][0]) == (rows, "50.0")
 
 
 def test_cube_source_names_dimensions_and_measures(filled: GatewayProcess) -> None:
@@ -124,5 +162,6 @@ def test_odd_request_is_refused_clearly(filled: GatewayProcess, content: bytes, 
 def test_health_is_open_and_tells_counts(filled: GatewayProcess) -> None:
     assert httpx.get(f"{filled.url}/ready").status_code == 200
     assert "gradcube_cube_rows 100.0" in httpx.get(f"{filled.url}/metrics").text
+    wait_until(lambda: filled.status()["lag"] == 0, 30, "the lag is measured anew")
     status = filled.status()
     assert (status["facts"], status["lag"], status["ingest"], status["reason"]) == (100, 0, "running", None)
