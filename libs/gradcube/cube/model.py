@@ -1,62 +1,108 @@
-"""The declared cube: a YAML file of columns in, a validated `CubeModel` out."""
+"""The declared cube as the engines see it: what `gradcube.cube.declarations` makes of a YAML file, and asks of it."""
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from gradcube.cube.kylin_types import KylinType, parse_type
-from gradcube.errors import ConfigError
-from gradcube.events.registry import schemas_dir
+from gradcube.cube.kylin_types import KylinType
 
 KINDS = ("time", "derived", "dimension", "measure")
 DERIVED_UNITS = {"MINUTE_START": "minute", "HOUR_START": "hour", "DAY_START": "day"}
-_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+FUNCTIONS = ("count", "sum", "min", "max", "distinct", "percentile")
+ROWS_COUNT = "ROWS_COUNT"
+RECORD_TIME = "$timestamp"
+"""As a field path: the time of the record itself in Kafka."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `kind` is one of `KINDS`; a derived column follows from the time column."""
+    """One column: `kind` is one of `KINDS`; a derived column follows from the time column.
+
+    `functions` are those of `FUNCTIONS` that every engine answers for it; the embedded one answers all.
+    """
 
     name: str
     kind: str
     type: KylinType
     doc: str
+    functions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rollup:
-    """Rows summed up over all dimensions but `dimensions` (dimension and derived columns) as they arrive."""
+    """Rows summed up over all dimensions but `dimensions` (dimension and derived columns) as they arrive.
+
+    It is an aggregation group of Kylin's: of its cuboids, each has all `mandatory` dimensions, one of a hierarchy only
+    with those before it, and of a joint all or none. The embedded engine holds the one with all dimensions.
+    """
 
     name: str
     dimensions: tuple[str, ...]
+    mandatory: tuple[str, ...] = ()
+    hierarchies: tuple[tuple[str, ...], ...] = ()
+    joints: tuple[tuple[str, ...], ...] = ()
+    doc: str = ""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """`days` by the time column, None: for ever. `latest`: of each key only the row with the greatest time counts."""
+    """`days` by the time column, None: for ever. `latest`: of each key only the row with the greatest time counts.
+
+    Of two with equal times it is the one that came later. A column of `carry` that is null in it has the value of the
+    latest row of the key in which it isn't: what only an earlier record knew, such as when a job started.
+    """
 
     days: int | None = None
     latest: bool = False
+    carry: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unpivot:
+    """A record becomes a row for each of `fields` that it has: its name in column `name`, its value in `value`.
+
+    So an absent measurement is an absent row, and no measure is ever null, which Kylin would count as 0.
+    """
+
+    name: str
+    value: str
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Source:
     """How a record of the topic becomes a row: flat JSON whose fields are the columns, or Avro of `schema`.
 
-    `fields` names the field of each column where it is not the column's own name.
+    `fields` gives each column its field: `a.b` is field b of field a; `a/b` is the texts of both with a `/` between,
+    the form of the topics' keys; `$timestamp` is the record's own time. A column without is its own name. `when`
+    (column, field, value): null unless the field has the value. `words` (column, from, to): what a value is called.
+    `declarations.records` applies all of it.
     """
 
     format: str = "json"
     schema: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    when: tuple[tuple[str, str, str], ...] = ()
+    words: tuple[tuple[str, str, str], ...] = ()
+    unpivot: Unpivot | None = None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Records whose `field` is none of `values` are no rows of the cube."""
+
+    field: str
+    values: tuple[str | int | bool, ...]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A quality rule: `kind` is range, required, unique or fresh; `action` is reject, mark or alert."""
+    """A quality rule of a column, and what becomes of a row that breaks it.
+
+    `kind`: range (`least` to `most`), required (not null, not ''), type (as declared), unique (the key), fresh (the
+    newest time is at most `most` seconds old). `action`: reject (to the dead letters; of unique, the second row is
+    left out), mark (kept and counted), alert (kept, counted and told).
+    """
 
     kind: str
     column: str
@@ -67,7 +113,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class CubeModel:
-    """A cube: `name` is its table's, `time` the event-time column, `key` the unique id of a row."""
+    """A cube: `name` is its table's, `time` the event-time column, `key` the unique id of a row.
+
+    `partition` is the derived time by whose values data is cut and pruned; embedded files are those of a day.
+    """
 
     name: str
     topic: str
@@ -78,6 +127,9 @@ class CubeModel:
     retention: Retention = Retention()
     source: Source = Source()
     rules: tuple[Rule, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    partition: str | None = None
+    doc: str = ""
 
     def of_kind(self, *kinds: str) -> tuple[Column, ...]:
         """The columns of these kinds, in the order of the file."""
@@ -97,52 +149,43 @@ class CubeModel:
         """The column of that (upper-case) name."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def relation(self, rollup: Rollup) -> str:
+        """The name of the rollup's relation in the embedded engine."""
+        return f"{self.name}__{rollup.name}"
+
+
+@dataclass(frozen=True)
+class DeclaredView:
+    """A named question: `sql` is one SELECT of Kylin's dialect over cubes and views before it."""
+
+    name: str
+    doc: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything that can be asked: cubes and views by their upper-case names, which they do not share."""
+
+    cubes: Mapping[str, CubeModel]
+    views: Mapping[str, DeclaredView] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that may stand after FROM."""
+        return (*self.cubes, *self.views)
+
 
 def load_cube(path: Path | None = None) -> CubeModel:
-    """Reads a cube file (default: schemas/cubes/facts.yaml). Raises ConfigError naming file and column."""
-    path = path or schemas_dir() / "cubes" / "facts.yaml"
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as a cube: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("columns"), dict):
-        raise ConfigError(f"{path}: a cube is a mapping with name, topic, time, key and columns")
-    for field in ("name", "topic", "time", "key"):
-        if not isinstance(document.get(field), str):
-            raise ConfigError(f"{path}: {field} is {document.get(field)!r}; it must be a text")
-    columns = tuple(_column(path, name, body) for name, body in document["columns"].items())
-    model = CubeModel(document["name"], document["topic"], document["time"], document["key"], columns)
-    _check(path, model)
-    return model
+    """Reads a cube file (default: schemas/cubes/facts.yaml). Raises ConfigError naming file and line."""
+    from gradcube.cube.declarations.catalog import cubes_dir  # they are made of the classes above
+    from gradcube.cube.declarations.cube import read_cube
+
+    return read_cube(path or cubes_dir() / "facts.yaml")
 
 
-def _column(path: Path, name: Any, body: Any) -> Column:
-    where = f"{path}: column {name}"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigError(f"{where}: a name is upper-case letters, digits and underscores")
-    if not isinstance(body, dict):
-        raise ConfigError(f"{where}: is {body!r}; it must be a mapping with kind and type")
-    if body.get("kind") not in KINDS:
-        raise ConfigError(f"{where}: kind is {body.get('kind')!r}; it must be one of {', '.join(KINDS)}")
-    try:
-        kylin_type = parse_type(str(body.get("type")))
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    return Column(name, body["kind"], kylin_type, str(body.get("doc", "")))
+def load_catalog(directory: Path | None = None) -> Catalog:
+    """Reads every cube file and views.yaml of a folder (default: schemas/cubes). Raises ConfigError."""
+    from gradcube.cube.declarations.catalog import read_catalog  # as above
 
-
-def _check(path: Path, model: CubeModel) -> None:
-    if not _NAME.fullmatch(model.name):
-        raise ConfigError(f"{path}: name is {model.name!r}; use upper-case letters, digits and underscores")
-    times = [column.name for column in model.of_kind("time")]
-    if times != [model.time]:
-        raise ConfigError(f"{path}: column {model.time}: the one column of kind time must be it, found {times}")
-    key = model.column(model.key)
-    if key is None or key.kind != "dimension" or key.type.name != "VARCHAR":
-        raise ConfigError(f"{path}: column {model.key}: the key must be a varchar dimension")
-    for column in model.of_kind("derived"):
-        if column.name not in DERIVED_UNITS:
-            raise ConfigError(f"{path}: column {column.name}: derived ones are {', '.join(DERIVED_UNITS)}")
-    for column in model.of_kind("measure"):
-        if column.type.name not in ("DOUBLE", "BIGINT", "INTEGER"):
-            raise ConfigError(f"{path}: column {column.name}: a measure is a number, not {column.type.name}")
+    return read_catalog(directory)

@@ -6,12 +6,17 @@ from tests.unit.cube.facts import value
 from gradcube.cube.answers import Answerer, Limits
 from gradcube.cube.columns import decode_facts
 from gradcube.cube.engine import Engine
-from gradcube.cube.model import CubeModel, load_cube
+from gradcube.cube.model import Catalog, CubeModel, load_catalog, load_cube
 
 
 @pytest.fixture(scope="session")
 def model() -> CubeModel:
     return load_cube()
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return load_catalog()
 
 
 @pytest.fixture
