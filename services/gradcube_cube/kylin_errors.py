@@ -1,4 +1,7 @@
-"""Every error as Kylin's JSON body: code, data, msg, exception, url, and never a stack trace."""
+"""Every error as Kylin's JSON body: code, data, msg, exception, url, and never a stack trace.
+
+Our own clients also read `position` (1-based, in the statement) and `hint`; Kylin's skip what they do not know.
+"""
 
 from typing import Any
 
@@ -29,10 +32,10 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _body(request: Request, status: int, message: str, headers: Any = None) -> JSONResponse:
+def _body(request: Request, status: int, message: str, headers: Any = None, **more: Any) -> JSONResponse:
     url = str(request.url.replace(query="", username=None, password=None))
     content = {"code": "999", "data": None, "msg": message, "stacktrace": None, "exception": message, "url": url}
-    return JSONResponse(content, status, headers=headers)
+    return JSONResponse(content | more, status, headers=headers)
 
 
 async def _kylin(request: Request, error: Exception) -> JSONResponse:
@@ -44,7 +47,9 @@ async def _query(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QueryError)
     position = "" if error.position is None else f" (at character {error.position})"
     busy = isinstance(error, Busy)
-    return _body(request, 503 if busy else 500, f"{error}{position}", {"Retry-After": "1"} if busy else None)
+    headers = {"Retry-After": "1"} if busy else None
+    more = {"position": error.position, "hint": error.hint}
+    return _body(request, 503 if busy else 500, f"{error}{position}", headers, **more)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

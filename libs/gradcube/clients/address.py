@@ -29,7 +29,7 @@ class Address:
 
     def with_password_of(self, path: str | Path) -> "Address":
         """The same with the password that the file holds. Raises ConfigError when others may read the file."""
-        return replace(self, password=_read_secret(Path(path)))
+        return replace(self, password=_read_secret(Path(path).expanduser()))
 
 
 def parse(url: str) -> Address:

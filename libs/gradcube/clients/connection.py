@@ -39,7 +39,7 @@ def connect(url: str, **given: Any) -> "Connection":
 
 
 class Connection:
-    """Asks one project. Not to be shared between threads; `arrow_first=False` asks in Kylin's JSON only."""
+    """Asks one project, from any number of threads. `arrow_first=False` asks in Kylin's JSON only."""
 
     def __init__(self, address: Address, *, arrow_first: bool = True) -> None:
         self._address = address

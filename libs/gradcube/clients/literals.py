@@ -50,7 +50,7 @@ def literal(value: Any) -> str:
             return format(_finite(value), "f")
         case numbers.Real():
             return _double(float(_finite(value)))
-    if type(value).__name__ == "bool_":  # numpy's, which is no bool of Python's
+    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):  # no bool of Python's
         return "TRUE" if value else "FALSE"
     raise QueryError(f"A {type(value).__name__} cannot be a parameter.", hint="Give a text, number, time or None.")
 

@@ -20,12 +20,15 @@ class Piece:
     start: int
     text: str
 
-    @property
-    def closed(self) -> bool:
-        """Whether the quote or the comment that begins here also ends."""
+    def holds(self, end: int) -> bool:
+        """Whether what is written at the end of the text, `end` characters long, would still belong to this piece."""
         if self.kind in ("string", "name"):
-            return len(self.text) > 1 and self.text[-1] == self.text[0]
-        return not self.text.startswith("/*") or (self.text.endswith("*/") and len(self.text) > 3)
+            closed = len(self.text) > 1 and self.text[-1] == self.text[0]
+        elif self.text.startswith("/*"):
+            closed = len(self.text) > 3 and self.text.endswith("*/")
+        else:
+            closed = self.kind != "comment"
+        return not closed and self.start + len(self.text) == end
 
 
 def pieces(sql: str) -> Iterator[Piece]:

@@ -63,5 +63,5 @@ def cube_file(directory: Path, topic: str) -> Path:
     """The shipped cube, over another topic."""
     cube: dict[str, Any] = yaml.safe_load((schemas_dir() / "cubes" / "facts.yaml").read_text())
     path = directory / "cube.yaml"
-    path.write_text(yaml.safe_dump({**cube, "topic": topic}, sort_keys=False))
+    path.write_text(yaml.safe_dump({**cube, "source": {**cube["source"], "topic": topic}}, sort_keys=False))
     return path
