@@ -1,14 +1,17 @@
 import datetime
 import decimal
 import math
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.unit.clients.tiny_gateway import TinyGateway, arrow, kylin, refusal
+from tests.unit.clients.tiny_gateway import Answer, TinyGateway, arrow, kylin, refusal
 
 import gradcube
 from gradcube.clients import dbapi
@@ -160,6 +163,58 @@ def test_limits_certificates_and_progress_are_checked(tiny: TinyGateway, tmp_pat
         assert connection.query("select 1", progress=True).rows == [(1,)]
     with pytest.raises(ConfigError, match="certificates"):
         gradcube.connect("https://host/p", verify=str(tmp_path / "absent.pem"))
+
+
+def test_silence_ends_at_the_timeout(tiny: TinyGateway) -> None:
+    released = Event()
+
+    def silent(_: object) -> Answer:
+        released.wait(30)
+        return kylin({}, [])
+
+    tiny.answers[ARROW_PATH] = silent
+    with gradcube.connect(tiny.url, timeout_seconds=0.05) as connection:
+        with pytest.raises(QueryError, match=r"did not answer within 0\.05 s"):
+            connection.query("select 1")
+    released.set()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody but its holder trusts, with its key in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    file = tmp_path / "both.pem"
+    options = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run([openssl, *options, "-keyout", file, "-out", tmp_path / "ca.pem"], check=True, capture_output=True)
+    file.write_text(file.read_text() + (tmp_path / "ca.pem").read_text())
+    return file
+
+
+def test_tls_is_verified_unless_told_otherwise(authority: Path) -> None:
+    with closing(TinyGateway(authority)) as tiny:
+        serve_kylin(tiny, {"N": "BIGINT"}, [["1"]])
+        with gradcube.connect(tiny.url) as connection, pytest.raises(QueryError, match="CERTIFICATE_VERIFY_FAILED"):
+            connection.query("select 1")
+        for verify in (str(authority.with_name("ca.pem")), False):
+            with gradcube.connect(tiny.url, verify=verify) as connection:
+                assert connection.query("select 1").rows == [(1,)]
+        url = f"{tiny.url.replace('https', 'kylin+compat')}?ssl=true&verify={authority.with_name('ca.pem')}"
+        with closing(dbapi.connect(url)) as plain:
+            assert plain.cursor().execute("select 1").fetchall() == [(1,)]
 
 
 def test_notebook_s_table_escapes_what_it_shows(tiny: TinyGateway) -> None:

@@ -1,8 +1,11 @@
 """A server on a free port of this machine that answers what a test tells it to, and keeps what it was asked."""
 
 import json
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -15,17 +18,22 @@ Answer = tuple[int, str, bytes]
 class TinyGateway:
     """`answers` maps a path to what it answers to a request's body; a path without one is 404."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.answers: dict[str, Callable[[dict[str, Any]], Answer]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://ADMIN:secret@127.0.0.1:{self._server.server_port}/gradcube"
+        return f"{self._scheme}://ADMIN:secret@127.0.0.1:{self._server.server_port}/gradcube"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -46,7 +54,8 @@ class TinyGateway:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(answer)
+                with suppress(OSError):  # a client that did not wait
+                    self.wfile.write(answer)
 
             do_GET = do_POST  # noqa: N815 - the base class calls it so
 
