@@ -94,7 +94,7 @@ def _install_superset(target: Path) -> None:
     uv = Path(sys.executable).parent / "uv"
     if not uv.exists():
         cannot("there is no uv beside this Python to install Superset with")
-    _run([str(uv), "venv", "-q", "--python", "3.11", str(target)])
+    _run([str(uv), "venv", "-q", "--no-python-downloads", "--python", "3.11", str(target)])
     python = str(target / "bin" / "python")
     _run([str(uv), "pip", "sync", "-q", "--python", python, "--require-hashes", str(SUPERSET_LOCK)])
 

@@ -173,9 +173,9 @@ def test_silence_ends_at_the_timeout(tiny: TinyGateway) -> None:
         return kylin({}, [])
 
     tiny.answers[ARROW_PATH] = silent
-    with gradcube.connect(tiny.url, timeout_seconds=0.05) as connection:
-        with pytest.raises(QueryError, match=r"did not answer within 0\.05 s"):
-            connection.query("select 1")
+    connection = gradcube.connect(tiny.url, timeout_seconds=0.05)
+    with connection, pytest.raises(QueryError, match=r"did not answer within 0\.05 s"):
+        connection.query("select 1")
     released.set()
 
 
@@ -186,19 +186,8 @@ def authority(tmp_path: Path) -> Path:
     if openssl is None:
         pytest.skip("there is no openssl to make a certificate with")
     file = tmp_path / "both.pem"
-    options = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=127.0.0.1",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    options = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
     subprocess.run([openssl, *options, "-keyout", file, "-out", tmp_path / "ca.pem"], check=True, capture_output=True)
     file.write_text(file.read_text() + (tmp_path / "ca.pem").read_text())
     return file
