@@ -1,7 +1,9 @@
-"""The SQL guard: one SELECT over the cube's table with allow-listed syntax and functions, or a QueryError.
+"""The SQL guard: one SELECT over the given tables with allow-listed syntax and functions, or a QueryError.
 
 Nothing is forbidden by name: a kind of node, a function or a table that is not listed here is refused.
 """
+
+from collections.abc import Collection
 
 import sqlglot
 from sqlglot import errors, exp
@@ -15,6 +17,7 @@ MAX_NODES = 20_000
 MAX_DEPTH = 200
 MAX_QUERY_DEPTH = 12
 MAX_CONCATENATIONS = 64
+MAX_TABLES = 32
 SCHEMA = "DEFAULT"
 
 _SYNTAX = (
@@ -40,8 +43,13 @@ _TYPES = frozenset(
 )
 
 
-def parse(sql: str, model: CubeModel) -> exp.Query:
-    """The checked statement, still in Kylin's terms. Raises QueryError with position and hint."""
+def parse(sql: str, tables: Collection[str] | CubeModel) -> exp.Query:
+    """The checked statement, still in Kylin's terms. `tables` are the names that it may read, in upper case.
+
+    Raises QueryError with position and hint.
+    """
+    if isinstance(tables, CubeModel):
+        tables = (tables.name,)
     if len(sql) > MAX_SQL_CHARACTERS:
         raise QueryError(
             f"Not Supported SQL. The statement has {len(sql)} characters, at most {MAX_SQL_CHARACTERS} are read."
@@ -50,7 +58,7 @@ def parse(sql: str, model: CubeModel) -> exp.Query:
     _check_size(tree)
     for node in tree.walk():
         _check_node(node)
-    _check_tables(tree, model)
+    _check_tables(tree, tables)
     return tree
 
 
@@ -141,20 +149,35 @@ def _unknown_function(name: str) -> QueryError:
     )
 
 
-def _check_tables(tree: exp.Query, model: CubeModel) -> None:
+def _check_tables(tree: exp.Query, tables: Collection[str]) -> None:
     named = {cte.alias.upper() for cte in tree.find_all(exp.CTE)}
-    if model.name in named:
-        raise QueryError(f"Not Supported SQL. WITH {model.name} hides the table.", hint="Choose another name.")
+    if hidden := named.intersection(tables):
+        raise QueryError(f"Not Supported SQL. WITH {min(hidden)} hides the table.", hint="Choose another name.")
+    if sum(1 for _ in tree.find_all(exp.Table)) > MAX_TABLES:
+        raise QueryError(f"Not Supported SQL. More than {MAX_TABLES} tables are joined.")
     for table in tree.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
             raise QueryError("Not Supported SQL. A table function is not answered here.", position=_position(table))
         schema = table.db.upper()
-        known = table.name.upper() == model.name and schema in ("", SCHEMA)
-        if table.catalog or not (known or (not schema and table.name.upper() in named)):
+        known = table.name.upper() in tables and schema in ("", SCHEMA)
+        if table.catalog or not (known or (not schema and table.name.upper() in _visible(table))):
             name = ".".join(part.name for part in table.parts)
             raise QueryError(
-                f"Object '{name}' not found.", position=_position(table), hint=f"The table is {model.name}."
+                f"Object '{name}' not found.", position=_position(table), hint=f"There is {', '.join(sorted(tables))}."
             )
+
+
+def _visible(node: exp.Expr) -> set[str]:
+    """Names of the WITH queries that the engine finds from there: all around it, and those before it in the same."""
+    names: set[str] = set()
+    while (parent := node.parent) is not None:
+        if isinstance(parent, exp.With):
+            before = parent.expressions[: next(at for at, cte in enumerate(parent.expressions) if cte is node)]
+            names |= {cte.alias.upper() for cte in before}
+        elif isinstance(parent, exp.Query) and not isinstance(node, exp.With):
+            names |= {cte.alias.upper() for cte in parent.ctes}
+        node = parent
+    return names
 
 
 def _position(node: exp.Expr) -> int | None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
+from tests.unit.cube.hostile import STATEMENTS, drawn, filled
 
 from gradcube.cube.guard import parse
 from gradcube.cube.model import CubeModel, load_cube
@@ -136,3 +137,36 @@ def test_refusal_tells_the_position(model: CubeModel) -> None:
 def test_any_text_is_parsed_or_refused_but_never_crashes(text: str, start: str) -> None:
     with suppress(QueryError):
         assert isinstance(parse(start + text, load_cube()), exp.Query)
+
+
+@pytest.mark.parametrize("sql", STATEMENTS, ids=range(len(STATEMENTS)))
+def test_hostile_statement_is_refused(sql: str) -> None:
+    with pytest.raises(QueryError):
+        parse(filled(sql, "/etc/passwd", "/store/x.parquet", "/store/y"), frozenset({"FACTS"}))
+
+
+def test_every_one_of_400_drawn_hostile_statements_is_refused() -> None:
+    through = []
+    for sql in drawn(400, seed=1):
+        with suppress(QueryError):
+            through.append(
+                parse(filled(sql, "/etc/passwd", "/store/x.parquet", "/store/y"), frozenset({"FACTS"})).sql()
+            )
+    assert through == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select f.job, count(*) from facts f join findings g on f.job = g.job group by f.job order by 2 desc",
+        'with a as (select job from "DEFAULT".findings) select * from a union all select job from facts',
+        "select 'read_csv(''/etc/passwd'')', '; drop table facts', '/* -- */' from facts where job like '%copy%'",
+    ],
+)
+def test_plain_question_over_several_cubes_is_answered(sql: str) -> None:
+    assert isinstance(parse(sql, frozenset({"FACTS", "FINDINGS"})), exp.Query)
+
+
+def test_cube_that_is_not_granted_does_not_exist() -> None:
+    with pytest.raises(QueryError, match="Object 'findings' not found"):
+        parse("select * from facts, findings", frozenset({"FACTS"}))
