@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import BoundedSemaphore, Timer
 from time import monotonic
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 
 from gradcube.cube.engine import Engine
+from gradcube.cube.guard import SCHEMA
 from gradcube.cube.kylin_types import KylinType, cell, from_duckdb
-from gradcube.cube.model import CubeModel
+from gradcube.cube.model import Catalog, CubeModel
 from gradcube.cube.translate import Statement, translate
 from gradcube.errors import QueryError
 
@@ -57,7 +58,8 @@ class Answerer:
     """A small pool of threads that answers statements; `close()` interrupts nothing, it waits."""
 
     def __init__(self, engine: Engine, model: CubeModel, limits: Limits) -> None:
-        self._engine, self._model, self._limits = engine, model, limits
+        self._engine, self._limits = engine, limits
+        self._catalog = Catalog({model.name: replace(model, rollups=())})  # this engine keeps raw rows only
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="query")
         self._places = BoundedSemaphore(limits.waiting)
 
@@ -79,7 +81,7 @@ class Answerer:
         started = monotonic()
         most = min(limit, self._limits.rows) if limit > 0 else self._limits.rows
         # One row more than may be given tells whether the limit cut the answer.
-        statement = translate(sql, self._model, limit=most + 1, offset=offset, parameters=parameters)
+        statement = translate(sql, self._catalog, limit=most + 1, offset=offset, parameters=parameters, schema=SCHEMA)
         cursor = self._engine.cursor()
         watchdog = Timer(self._limits.timeout_seconds, cursor.interrupt)
         watchdog.daemon = True
@@ -105,7 +107,8 @@ class Answerer:
         deadline = monotonic() + self._limits.timeout_seconds
         cursor.execute(statement.sql)
         columns = tuple(
-            OutputColumn(one[0], from_duckdb(str(one[1])), statement.sources.get(one[0])) for one in cursor.description
+            OutputColumn(one[0], from_duckdb(str(one[1])), statement.sources.get(one[0], ("", None))[1])
+            for one in cursor.description
         )
         rows: list[list[str | None]] = []
         size_bytes = 0

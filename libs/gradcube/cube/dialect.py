@@ -1,4 +1,4 @@
-"""Kylin's SQL as a sqlglot dialect: `{ts '...'}` escapes, FLOOR(x TO unit), TIMESTAMPADD, TIMESTAMPDIFF, percentiles.
+"""Kylin's SQL as a dialect of sqlglot's, `sqlglot.parse(text, read="kylin")`: escapes, FLOOR(x TO unit), percentiles.
 
 Text is parsed as `Kylin` and written as DuckDB; what differs in meaning is rewritten here.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlglot import Dialect, exp
+from sqlglot import generator as writer
 from sqlglot import parser as base
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -14,6 +15,7 @@ from gradcube.errors import QueryError
 
 UNITS = ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 _ESCAPES = {"ts": TokenType.TIMESTAMP, "d": TokenType.DATE}
+_WRITTEN = {"APPROX_QUANTILE": "PERCENTILE_APPROX", "QUANTILE_CONT": "PERCENTILE"}
 
 
 class Kylin(Dialect):
@@ -39,26 +41,46 @@ class Kylin(Dialect):
             """Tokens in, one tree per statement out."""
             return super().parse(_unescape(raw_tokens), sql)
 
+    class Generator(writer.Generator):
+        """Writes Kylin's functions back, so that Kylin itself can be sent a statement with its views in it."""
+
+        def anonymous_sql(self, expression: exp.Anonymous) -> str:
+            """A call by its name, which here is DuckDB's."""
+            name, values = expression.name.upper(), expression.expressions
+            if name == "DATE_SUB":
+                return self.func("TIMESTAMPDIFF", exp.Var(this=values[0].name.upper()), *values[1:])
+            return self.func(_WRITTEN.get(name, name), *values)
+
 
 def _unescape(tokens: list[Token]) -> list[Token]:
+    """JDBC's escapes as plain SQL: `{ts '...'}`, `{d '...'}`, and `{fn f(...)}` as the call alone."""
     plain: list[Token] = []
+    open_calls = 0
     index = 0
     while index < len(tokens):
+        token = tokens[index]
         group = tokens[index : index + 4]
-        kinds = [token.token_type for token in group]
-        if kinds[:1] == [TokenType.L_BRACE] and kinds[2:] == [TokenType.STRING, TokenType.R_BRACE]:
-            word = group[1]
-            kind = _ESCAPES.get(word.text.lower())
-            if kind is None:
-                raise QueryError(
-                    f"Not Supported SQL. {{{word.text} ...}}", position=word.start + 1, hint="Use {ts '...'}"
-                )
-            plain += [Token(kind, kind.name, word.line, word.col, word.start, word.end), group[2]]
+        if token.token_type == TokenType.L_BRACE and len(group) > 1 and group[1].text.lower() == "fn":
+            open_calls += 1
+            index += 2
+        elif token.token_type == TokenType.R_BRACE and open_calls:
+            open_calls -= 1
+            index += 1
+        elif [one.token_type for one in group[::2]] == [TokenType.L_BRACE, TokenType.STRING]:
+            plain += _moment(group)
             index += 4
         else:
-            plain.append(tokens[index])
+            plain.append(token)
             index += 1
     return plain
+
+
+def _moment(group: list[Token]) -> list[Token]:
+    word = group[1]
+    kind = _ESCAPES.get(word.text.lower())
+    if kind is None or group[-1].token_type != TokenType.R_BRACE:
+        raise QueryError(f"Not Supported SQL. {{{word.text} ...}}", position=word.start + 1, hint="Use {ts '...'}")
+    return [Token(kind, kind.name, word.line, word.col, word.start, word.end), group[2]]
 
 
 def _unit(node: Any) -> str:
@@ -109,8 +131,20 @@ def floor_to(unit_node: Any, value: exp.Expr) -> exp.Expr:
     return exp.Paren(this=exp.Sub(this=_cast(shifted, "timestamp"), expression=day.copy()))
 
 
+def ceil_to(unit_node: Any, value: exp.Expr) -> exp.Expr:
+    """CEIL(value TO unit): the value if a unit begins there, else the beginning of the next."""
+    floor = floor_to(unit_node, value)
+    begins = exp.EQ(this=floor, expression=_cast(value.copy(), "timestamp"))
+    following = exp.Add(this=floor.copy(), expression=_interval(_unit(unit_node)))
+    return exp.Case(ifs=[exp.If(this=begins, true=floor.copy())], default=following)
+
+
 def _floor(node: exp.Expr) -> exp.Expr:
     return floor_to(node.args["to"], node.this) if node.args.get("to") else node
+
+
+def _ceil(node: exp.Expr) -> exp.Expr:
+    return ceil_to(node.args["to"], node.this) if node.args.get("to") else node
 
 
 def _now(_: exp.Expr) -> exp.Expr:
@@ -127,6 +161,7 @@ def _similar(node: exp.Expr) -> exp.Expr:
 
 _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Floor: _floor,
+    exp.Ceil: _ceil,
     exp.CurrentTimestamp: _now,
     exp.SimilarTo: _similar,
 }

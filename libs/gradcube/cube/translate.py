@@ -1,7 +1,5 @@
-"""A guarded statement in, DuckDB's text out: names as Kylin gives them, limits, bound parameters."""
+"""A statement in Kylin's SQL in, DuckDB's text over the store's relations out: names, views, rollups, limits, types."""
 
-import datetime
-import decimal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,40 +7,51 @@ from typing import Any
 from sqlglot import exp
 
 from gradcube.cube.dialect import rewrite
-from gradcube.cube.guard import SCHEMA, parse
-from gradcube.cube.model import CubeModel
-from gradcube.errors import QueryError
-
-_CTE_PREFIX = "$"  # no table of DuckDB's catalog begins so: a name outside its WITH finds nothing
+from gradcube.cube.guard import parse
+from gradcube.cube.model import Catalog
+from gradcube.cube.naming import CTE_PREFIX, name_as_kylin, outermost
+from gradcube.cube.parameters import bind
+from gradcube.cube.rollups import route
+from gradcube.cube.scopes import column_of, cube_of, sources_of
+from gradcube.cube.views import expand_views
+from gradcube.cube.whole_numbers import count_as_kylin
 
 
 @dataclass(frozen=True)
 class Statement:
-    """`sql` is DuckDB's; `sources` names the cube's column behind each plain output column."""
+    """`sql` is DuckDB's. `sources`: (cube, column) behind each plain output column. `relations`: the names of the
+    store's relations that it reads, without their schema, which it needs as views.
+    """
 
     sql: str
-    sources: Mapping[str, str]
+    sources: Mapping[str, tuple[str, str]]
+    relations: tuple[str, ...]
 
 
 def translate(
-    sql: str, model: CubeModel, *, limit: int, offset: int = 0, parameters: Sequence[Mapping[str, Any]] = ()
+    sql: str,
+    catalog: Catalog,
+    *,
+    limit: int,
+    offset: int = 0,
+    parameters: Sequence[Mapping[str, Any]] = (),
+    schema: str | None = None,
 ) -> Statement:
     """Guards and translates one statement. `limit` rows, unless the statement has a limit of its own.
 
-    `parameters` are JDBC's, className and value for each `?`. Raises QueryError.
+    `parameters` are JDBC's, className and value for each `?`; relations are looked for in `schema`. Raises QueryError.
     """
-    tree = parse(sql, model)
-    _bind(tree, parameters)
-    for node in list(tree.find_all(exp.Identifier)):
-        if not node.args.get("quoted"):
-            node.set("this", node.name.upper())
-        node.set("quoted", True)
-    _rename_tables(tree, model)
-    _name_outputs(tree)
-    sources = _sources(tree, model)
+    tree = parse(sql, catalog.names)
+    bind(tree, parameters)
+    name_as_kylin(tree)
+    expand_views(tree, catalog)
+    sources = _sources(outermost(tree), catalog)
+    route(tree, catalog)
+    relations = _relations(tree, schema)
+    count_as_kylin(tree, catalog)
     whole = rewrite(tree)
     assert isinstance(whole, exp.Query)
-    return Statement(_limited(whole, limit, offset).sql(dialect="duckdb", comments=False), sources)
+    return Statement(_limited(whole, limit, offset).sql(dialect="duckdb", comments=False), sources, relations)
 
 
 def _limited(tree: exp.Query, limit: int, offset: int) -> exp.Query:
@@ -53,79 +62,29 @@ def _limited(tree: exp.Query, limit: int, offset: int) -> exp.Query:
     return tree
 
 
-def _rename_tables(tree: exp.Query, model: CubeModel) -> None:
-    for cte in tree.find_all(exp.CTE):
-        cte.args["alias"].this.set("this", _CTE_PREFIX + cte.alias)
+def _relations(tree: exp.Query, schema: str | None) -> tuple[str, ...]:
+    names = set()
     for table in tree.find_all(exp.Table):
-        name = table.name
-        if not table.alias:
-            table.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
-        if name == model.name:
-            table.set("db", exp.to_identifier(SCHEMA, quoted=True))
-        else:
-            table.this.set("this", _CTE_PREFIX + name)
-    for column in tree.find_all(exp.Column):
-        column.set("db", None)
-        column.set("catalog", None)
+        if not table.name.startswith(CTE_PREFIX):
+            names.add(table.name)
+            table.set("db", None if schema is None else exp.to_identifier(schema, quoted=True))
+    return tuple(sorted(names))
 
 
-def _outermost(tree: exp.Expr) -> exp.Select:
-    while not isinstance(tree, exp.Select):
-        tree = tree.this
-    return tree
-
-
-def _name_outputs(tree: exp.Query) -> None:
-    select = _outermost(tree)
-    for position, output in enumerate(list(select.expressions)):
-        if isinstance(output, exp.Alias | exp.Star) or (isinstance(output, exp.Column) and output.is_star):
-            continue
-        name = output.name if isinstance(output, exp.Column) else f"EXPR${position}"
-        inner = output.copy()
-        output.replace(exp.Alias(this=inner, alias=exp.to_identifier(name, quoted=True)))
-
-
-def _sources(tree: exp.Query, model: CubeModel) -> dict[str, str]:
-    select = _outermost(tree)
-    tables = [table.name for table in select.find_all(exp.Table) if table.parent_select is select]
-    if tables != [model.name]:
-        return {}
-    sources: dict[str, str] = {}
+def _sources(select: exp.Select, catalog: Catalog) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
     for output in select.expressions:
         if output.is_star:
-            sources |= {column.name: column.name for column in model.columns}
-        elif isinstance(output.this, exp.Column) and model.column(output.this.name):
-            sources[output.alias] = output.this.name
-    return sources
+            found |= _all_columns(select, output, catalog)
+        elif isinstance(output.this, exp.Column) and (source := column_of(output.this, catalog)):
+            cube, column = source
+            found[output.alias] = (cube.name, column.name)
+    return found
 
 
-def _bind(tree: exp.Query, parameters: Sequence[Mapping[str, Any]]) -> None:
-    places = sorted(tree.find_all(exp.Placeholder), key=lambda node: int(node.name))
-    if len(places) != len(parameters):
-        raise QueryError(f"The statement has {len(places)} parameters, {len(parameters)} values were sent.")
-    for place, parameter in zip(places, parameters, strict=True):
-        place.replace(_literal(str(parameter.get("className")), parameter.get("value")))
-
-
-def _literal(class_name: str, value: Any) -> exp.Expr:
-    if value is None:
-        return exp.Null()
-    kind = class_name.rpartition(".")[2]
-    text = str(value)
-    try:
-        if kind in ("Integer", "Long", "Short", "Byte"):
-            return exp.convert(int(text))
-        if kind in ("Double", "Float"):
-            return exp.Cast(this=exp.Literal.string(repr(float(text))), to=exp.DataType.build("double"))
-        if kind == "BigDecimal":
-            return exp.Literal.number(format(decimal.Decimal(text), "f"))
-        if kind == "Boolean":
-            return exp.Boolean(this=text.lower() == "true")
-        if kind in ("Timestamp", "Date"):
-            datetime.datetime.fromisoformat(text)
-            return exp.Cast(this=exp.Literal.string(text), to=exp.DataType.build(kind.lower()))
-    except (ValueError, ArithmeticError) as error:
-        raise QueryError(f"{text!r:.80} is not a {class_name}.") from error
-    if kind != "String":
-        raise QueryError(f"Parameters of class {class_name!r:.80} are not bound.", hint="Send java.lang.String.")
-    return exp.Literal.string(text)
+def _all_columns(select: exp.Select, star: exp.Expr, catalog: Catalog) -> dict[str, tuple[str, str]]:
+    wanted = star.table if isinstance(star, exp.Column) else ""
+    cubes = [cube_of(source, catalog) for alias, source in sources_of(select).items() if wanted in ("", alias)]
+    if len(cubes) != 1 or cubes[0] is None:  # of several, equal names are told apart by the engine
+        return {}
+    return {column.name: (cubes[0].name, column.name) for column in cubes[0].columns}

@@ -223,7 +223,7 @@ def check_server_side_names_keep_their_case_when_quoted(engine: Any) -> None:
     statement = sa.select(FACTS.c.job.label("Mixed Case"), FACTS.c.job.label("rank")).limit(1)
     with engine.connect() as connection:
         assert list(connection.execute(statement).keys()) == ["Mixed Case", "rank"]
-        assert connection.execute(sa.text("select 1 as one")).keys() == ["ONE"]
+        assert connection.execute(sa.text("select 1 as single")).keys() == ["SINGLE"]
 
 
 CHECKS = {name: check for name, check in list(globals().items()) if name.startswith("check_")}

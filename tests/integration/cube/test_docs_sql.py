@@ -51,7 +51,7 @@ def test_python_example_runs(
 
 
 def test_console_examples_run(served: GatewayProcess, tmp_path: Path) -> None:
-    (tmp_path / "questions.sql").write_text("select count(*) as N from FACTS; select 1 as ONE;")
+    (tmp_path / "questions.sql").write_text("select count(*) as N from FACTS; select 1 as SINGLE;")
     url = f"http://ADMIN@127.0.0.1:{served.port}/gradcube"
     gradcube = f"{sys.executable} -c '{COMMAND}' sql --url {url} --password-file {served.directory / 'password'}"
     outputs = []
@@ -63,7 +63,7 @@ def test_console_examples_run(served: GatewayProcess, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         outputs.append(done.stdout)
     assert ["101" in outputs[0], '"MOST": 99.0' in outputs[1], outputs[2].split(), "█" in outputs[4]] == [
-        True, True, ["N", "101", "ONE", "1"], True,
+        True, True, ["N", "101", "SINGLE", "1"], True,
     ]  # fmt: skip
     assert pq.read_table(tmp_path / "facts.parquet").num_rows == 101
 

@@ -1,0 +1,122 @@
+"""Where the columns of a statement come from, once `naming` has been over it: tables by their aliases, and types."""
+
+from sqlglot import exp
+
+from gradcube.cube.model import ROWS_COUNT, Catalog, Column, CubeModel
+from gradcube.cube.naming import CTE_PREFIX, outermost
+
+_MAX_STEPS = 64
+
+
+def sources_of(select: exp.Select) -> dict[str, exp.Expr]:
+    """What stands after FROM and JOIN, by alias: Table, or Subquery."""
+    clause = select.args.get("from_")
+    found = [clause.this] if clause is not None else []
+    found += [join.this for join in select.args.get("joins") or ()]
+    return {source.alias_or_name: source for source in found}
+
+
+def cube_of(source: exp.Expr, catalog: Catalog) -> CubeModel | None:
+    """The cube whose rows, or whose rollup's rows, a source is."""
+    return catalog.cubes.get(source.name.partition("__")[0]) if isinstance(source, exp.Table) else None
+
+
+def column_of(node: exp.Column, catalog: Catalog) -> tuple[CubeModel, Column] | None:
+    """The cube's column that a column of a statement is directly; None for one of a subquery, and for an alias."""
+    select = node.parent_select
+    if not isinstance(select, exp.Select):
+        return None
+    for alias, source in sources_of(select).items():
+        cube = cube_of(source, catalog) if node.table in ("", alias) else None
+        if cube is not None and (column := cube.column(node.name)) is not None:
+            return cube, column
+    return None
+
+
+def is_whole(node: exp.Expr | None, catalog: Catalog, steps: int = _MAX_STEPS) -> bool:
+    """Whether the value is a whole number (Kylin's INTEGER or BIGINT), so that its sums and quotients are, too."""
+    if node is None or steps == 0:
+        return False
+    if isinstance(node, exp.Column):
+        return _is_whole_column(node, catalog, steps - 1)
+    if isinstance(node, exp.Literal):
+        return not node.is_string and node.name.isdigit()
+    if isinstance(node, exp.Cast):
+        return node.to.this.name in ("INT", "BIGINT", "SMALLINT", "TINYINT")
+    if isinstance(node, _ALWAYS):
+        return True
+    if isinstance(node, exp.Subquery):
+        return isinstance(node.this, exp.Query) and _is_whole_output(node.this, 0, catalog, steps - 1)
+    parts = _parts(node)
+    return bool(parts) and all(isinstance(part, exp.Null) or is_whole(part, catalog, steps - 1) for part in parts)
+
+
+_ALWAYS = (exp.Count, exp.ApproxDistinct, exp.Extract, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Length, exp.IntDiv)
+_SAME_AS_FIRST = (
+    exp.Paren, exp.Neg, exp.Sum, exp.Min, exp.Max, exp.Avg, exp.Abs, exp.Window, exp.Filter, exp.Alias, exp.Lag,
+    exp.Lead, exp.FirstValue, exp.LastValue,
+)  # fmt: skip
+
+
+def _parts(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Distinct):
+        return list(node.expressions)
+    if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod):
+        return [node.this, node.expression]
+    if isinstance(node, exp.Coalesce | exp.Greatest | exp.Least):
+        return [node.this, *node.expressions]
+    if isinstance(node, exp.Case):
+        default = node.args.get("default")
+        return [*(one.args["true"] for one in node.args["ifs"]), *([default] if default is not None else [])]
+    return [node.this] if isinstance(node, _SAME_AS_FIRST) else []
+
+
+def _is_whole_column(node: exp.Column, catalog: Catalog, steps: int) -> bool:
+    if (found := column_of(node, catalog)) is not None:
+        return found[1].type.name in ("INTEGER", "BIGINT")
+    select = node.parent_select
+    if not isinstance(select, exp.Select):
+        return False
+    for alias, source in sources_of(select).items():
+        if node.table not in ("", alias):
+            continue
+        if (cube := cube_of(source, catalog)) is not None:
+            if node.name == ROWS_COUNT:
+                return True
+            measure = cube.column(node.name.partition("__")[0])
+            if measure is not None:
+                return measure.type.name in ("INTEGER", "BIGINT")
+        query = _query_of(source, select)
+        if query is not None and (place := _place(query, node.name)) is not None:
+            return _is_whole_output(query, place, catalog, steps)
+    return False
+
+
+def _query_of(source: exp.Expr, select: exp.Select) -> exp.Query | None:
+    if isinstance(source, exp.Subquery):
+        return source.this if isinstance(source.this, exp.Query) else None
+    scope: exp.Expr | None = select
+    while scope is not None and source.name.startswith(CTE_PREFIX):
+        clause = scope.args.get("with_")
+        for cte in clause.expressions if clause is not None else ():
+            if cte.alias == source.name:
+                return cte.this if isinstance(cte.this, exp.Query) else None
+        scope = scope.parent
+    return None
+
+
+def _place(query: exp.Query, name: str) -> int | None:
+    names = [output.alias_or_name for output in outermost(query).expressions]
+    return names.index(name) if name in names else None
+
+
+def _is_whole_output(query: exp.Query, place: int, catalog: Catalog, steps: int) -> bool:
+    if isinstance(query, exp.SetOperation):
+        return all(
+            isinstance(side, exp.Query) and _is_whole_output(side, place, catalog, steps - 1)
+            for side in (query.this, query.expression)
+        )
+    if isinstance(query, exp.Subquery):
+        return isinstance(query.this, exp.Query) and _is_whole_output(query.this, place, catalog, steps - 1)
+    outputs = query.expressions
+    return place < len(outputs) and is_whole(outputs[place], catalog, steps - 1)
