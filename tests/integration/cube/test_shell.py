@@ -41,6 +41,12 @@ class Terminal:
     def send(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
+    def ask(self, keys: str, *words: str) -> None:
+        """Types a line, waits for the words in turn and for the next prompt: before it, keys reach nobody."""
+        self.send(f"{keys}\r")
+        for each in (*words, "gradcube>"):
+            self.wait_for(each)
+
     def wait_for(self, words: str, timeout_seconds: float = 60) -> None:
         """Words that come after what was waited for before."""
         wait_until(lambda: words in self._read(), timeout_seconds, f"{words!r} in {self.seen[-800:]!r}")
@@ -75,18 +81,10 @@ def terminal(served: GatewayProcess, tmp_path: Path) -> Iterator[Terminal]:
 
 
 def test_person_asks_looks_around_and_leaves(terminal: Terminal, tmp_path: Path) -> None:
-    terminal.send("\\d\r")
-    terminal.wait_for("FACTS")
-    terminal.send("\\timing\r")
-    terminal.wait_for("timing is on")
-    terminal.send("select METRIC, count(*) as N\rfrom FACTS group by METRIC;\r")
-    terminal.wait_for("loss")
-    terminal.wait_for("101")
-    terminal.wait_for("1 rows")
-    terminal.wait_for(" ms")
-    terminal.send("select count(*) from NOWHERE;\r")
-    terminal.wait_for("^")
-    terminal.wait_for("Object 'NOWHERE' not found")
+    terminal.ask("\\d", "FACTS")
+    terminal.ask("\\timing", "timing is on")
+    terminal.ask("select METRIC, count(*) as N\rfrom FACTS group by METRIC;", "loss", "101", "1 rows", " ms")
+    terminal.ask("select count(*) from NOWHERE;", "^", "Object 'NOWHERE' not found")
     terminal.send("\\q\r")
     assert terminal.process.wait(30) == 0
     history = tmp_path / "sql-history"
@@ -99,9 +97,7 @@ def test_tab_completes_a_value_from_the_gateway(terminal: Terminal) -> None:
     terminal.wait_for("'lo")
     terminal.send("\t")
     terminal.wait_for("ss'")
-    terminal.send(";\r")
-    terminal.wait_for("N_ROWS")
-    terminal.wait_for("101")
+    terminal.ask(";", "N_ROWS", "101")
     terminal.send("\x04")
     assert terminal.process.wait(30) == 0
 
@@ -124,8 +120,7 @@ def test_ctrl_c_ends_the_question_and_term_the_shell(tmp_path: Path) -> None:
             terminal.wait_for("the shell goes on")
             terminal.wait_for("gradcube>")
             released.set()
-            terminal.send("select 2 as AGAIN;\r")
-            terminal.wait_for("1 rows")
+            terminal.ask("select 2 as AGAIN;", "1 rows")
             terminal.process.send_signal(signal.SIGTERM)
             assert terminal.process.wait(30) == 128 + signal.SIGTERM
 
@@ -140,8 +135,8 @@ def test_pipe_and_file_are_answered_without_a_terminal(served: GatewayProcess, t
     done = subprocess.run([*command, "-f", str(questions)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.split()) == (1, ["N", "101", "M", "5"])
     assert "Column 'NOPE' not found" in done.stderr
-    piped = subprocess.run(command, input="select 1 as ONE", capture_output=True, text=True, timeout=60, check=False)
-    assert (piped.returncode, piped.stdout.split()) == (0, ["ONE", "1"])
+    piped = subprocess.run(command, input="select 1 as SINGLE", capture_output=True, text=True, timeout=60, check=False)
+    assert (piped.returncode, piped.stdout.split()) == (0, ["SINGLE", "1"])
     alone = subprocess.run(
         [*command, "select nope from FACTS"], capture_output=True, text=True, timeout=60, check=False
     )
