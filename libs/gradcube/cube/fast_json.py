@@ -1,10 +1,12 @@
-"""Many flat JSON values at once, by Arrow's parser: an answer only where nothing about any of them is out of the ordinary.
+"""Many flat JSON values at once, by Arrow's parser: an answer only where nothing about any of them is unusual.
 
-It takes 3.5 microseconds of one core for a fact of 400 bytes, without Python's lock; orjson and type checks take 7 with it.
+A fact of 400 bytes takes about 4 microseconds of one core, and almost none of it with Python's lock held; orjson and
+type checks take 8 with it.
 """
 
 from collections.abc import Sequence
 from functools import cache
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,9 +16,10 @@ from gradcube.cube.model import Column, CubeModel
 from gradcube.cube.store.batches import ARROW
 
 MAX_BRACKETS = 1000
-"""In one value: below the depth that any parser takes."""
+"""In one batch, beyond one for each value: below the depth that any parser takes."""
 _LAST_MILLIS = 253_402_300_799_999  # the end of the year 9999
 _PARSED = {"TIMESTAMP": pa.int64(), "DATE": pa.int32()}
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
 
 
 def parse_all(values: Sequence[bytes | None], model: CubeModel) -> pa.Table | None:
@@ -24,7 +27,7 @@ def parse_all(values: Sequence[bytes | None], model: CubeModel) -> pa.Table | No
 
     A value that begins and ends with braces cannot reach into its neighbour, so as many rows as values means one each.
     """
-    if not values or not all(value is not None and value[:1] == b"{" and value[-1:] == b"}" for value in values):
+    if not _are_objects(values):
         return None
     text = b"\n".join(values)  # type: ignore[arg-type]
     if b"NaN" in text or b"Inf" in text or text.count(b"[") + text.count(b"{") - len(values) > MAX_BRACKETS:
@@ -42,6 +45,13 @@ def parse_all(values: Sequence[bytes | None], model: CubeModel) -> pa.Table | No
     if table.num_rows != len(values) or not all(_fits(column, table[column.name]) for column in model.wire):
         return None
     return pa.table({column.name: table[column.name].cast(ARROW[column.type.name]) for column in model.wire})
+
+
+def _are_objects(values: Sequence[bytes | None]) -> bool:
+    try:
+        return set(map(_FIRST, values)) == {ord("{")} and set(map(_LAST, values)) == {ord("}")}  # type: ignore[arg-type]
+    except (TypeError, IndexError):  # None, or empty
+        return False
 
 
 @cache

@@ -29,12 +29,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class IngestSettings:
-    """`reserve_bytes` stay free on the disk of `directory` (None: not looked at); batches are `max_records` long."""
+    """`reserve_bytes` stay free on the disk of `directory` (None: not looked at); batches are `max_records` long.
+
+    A batch for the store waits `linger_seconds` for more records: so long a row may take until it can be asked for.
+    """
 
     directory: Path | None = None
     reserve_bytes: int = 64 * 2**20
     max_records: int = 20_000
     retry_seconds: float = 1.0
+    linger_seconds: float = 0.5
 
 
 @dataclass(frozen=True)

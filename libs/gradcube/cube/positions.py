@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 Place = tuple[str, int]
+Ints = npt.NDArray[np.int64]
 
 
 def recreated(expected: Mapping[Place, int], ends: Mapping[Place, int]) -> list[Place]:
@@ -13,17 +17,35 @@ def recreated(expected: Mapping[Place, int], ends: Mapping[Place, int]) -> list[
 def next_offsets(
     expected: Mapping[Place, int], read: Iterable[tuple[str, int, int]]
 ) -> tuple[dict[Place, int], dict[str, int]]:
+    """As `advance`, of records one by one: (topic, partition, offset) in the order of arrival."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for topic, partition, offset in read:
+        found.setdefault(topic, []).append((partition, offset))
+    offsets: dict[Place, int] = {}
+    counts: dict[str, int] = {}
+    for topic, places in found.items():
+        partitions, own = np.array(places, np.int64).T
+        reached, jumps = advance(expected, topic, partitions, own)
+        offsets |= reached
+        counts = {name: counts.get(name, 0) + jumps.get(name, 0) for name in {**counts, **jumps}}
+    return offsets, counts
+
+
+def advance(
+    expected: Mapping[Place, int], topic: str, partitions: Ints, offsets: Ints
+) -> tuple[dict[Place, int], dict[str, int]]:
     """The next offset of every partition read, and what was out of the ordinary.
 
-    `read` is (topic, partition, offset) in the order of arrival. `lost_records`: offsets that were skipped, since the
-    topic no longer has them; `topic_resets`: offsets that went backwards. A first read may begin anywhere.
+    `partitions` and `offsets` are (records,), in the order of arrival. `lost_records`: offsets that were skipped, since
+    the topic no longer has them; `topic_resets`: offsets that went backwards. A first read may begin anywhere.
     """
-    offsets: dict[Place, int] = {}
-    counts = {"lost_records": 0, "topic_resets": 0}
-    for topic, partition, offset in read:
-        place = (topic, partition)
-        wanted = offsets.get(place, expected.get(place, offset))
-        counts["lost_records"] += max(0, offset - wanted)
-        counts["topic_resets"] += offset < wanted
-        offsets[place] = offset + 1
-    return offsets, {name: count for name, count in counts.items() if count}
+    reached: dict[Place, int] = {}
+    lost = resets = 0
+    for partition in np.unique(partitions).tolist():
+        own = offsets[partitions == partition]
+        jumps = np.diff(own, prepend=expected.get((topic, partition), int(own[0])) - 1) - 1
+        lost += int(jumps[jumps > 0].sum())
+        resets += int((jumps < 0).sum())
+        reached[topic, partition] = int(own[-1]) + 1
+    counts = {"lost_records": lost, "topic_resets": resets}
+    return reached, {name: count for name, count in counts.items() if count}

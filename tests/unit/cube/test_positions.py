@@ -1,4 +1,6 @@
-from gradcube.cube.positions import next_offsets, recreated
+import numpy as np
+
+from gradcube.cube.positions import advance, next_offsets, recreated
 
 
 def test_contiguous_offsets_are_nothing_special() -> None:
@@ -15,3 +17,10 @@ def test_offsets_that_go_backwards_are_a_reset() -> None:
 
 def test_partition_that_ends_before_our_place_was_recreated() -> None:
     assert recreated({("t", 0): 5, ("t", 1): 5, ("t", 2): 5}, {("t", 0): 4, ("t", 1): 5}) == [("t", 0)]
+
+
+def test_partitions_that_take_turns_are_each_followed_on_their_own() -> None:
+    partitions, offsets = np.array([0, 1, 0, 1, 1]), np.array([5, 9, 8, 3, 4])
+    reached, counts = advance({("t", 0): 5}, "t", partitions, offsets)
+    assert reached == {("t", 0): 9, ("t", 1): 5}
+    assert counts == {"lost_records": 2, "topic_resets": 1}

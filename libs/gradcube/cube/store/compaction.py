@@ -12,7 +12,8 @@ from gradcube.cube.store import duck, files, merging
 from gradcube.cube.store.batches import DAY_MILLIS, day_name
 from gradcube.cube.store.manifest import Segment, Version
 from gradcube.cube.store.relations import Relation
-from gradcube.cube.store.store import Store, new_path
+from gradcube.cube.store.segments import new_path
+from gradcube.cube.store.store import Store
 
 _log = structlog.get_logger(__name__)
 _NICE = 10

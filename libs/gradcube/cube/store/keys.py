@@ -13,7 +13,7 @@ Look = Callable[[int, Sequence[str]], tuple[set[str], bool]]
 
 
 class KeyIndex:
-    """At most `most` keys between writes, about 120 bytes each; the hour that was touched longest ago goes first.
+    """At most `most` keys, about 120 bytes each; the hour that was touched longest ago goes first.
 
     Rows with the same key have the same time, so that one hour tells. A lookup costs about 0.2 microseconds a key.
     """
@@ -60,6 +60,7 @@ class KeyIndex:
         if whole:
             self._spans[span] = found
             self._held += len(found)
+            self._shrink()
         return found
 
     def _shrink(self) -> None:

@@ -7,9 +7,8 @@ import os
 import shutil
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,11 +20,13 @@ from gradcube.cube import engine
 from gradcube.cube.model import CubeModel
 from gradcube.cube.store import batches, duck, files
 from gradcube.cube.store.catalogue import Catalogue, View, of_version
-from gradcube.cube.store.keys import SPAN_MILLIS, KeyIndex
+from gradcube.cube.store.keys import KeyIndex
+from gradcube.cube.store.lookup import Lookup
 from gradcube.cube.store.manifest import Manifest, Segment, Version
 from gradcube.cube.store.opening import missing_files, remove_orphans
 from gradcube.cube.store.relations import Layout, layout_of
-from gradcube.cube.store.snapshot import Snapshot, read
+from gradcube.cube.store.segments import lay_down, unlink
+from gradcube.cube.store.snapshot import Snapshot
 from gradcube.errors import ConfigError
 
 Offsets = engine.Offsets
@@ -66,13 +67,12 @@ class Store:
         self._doubtful: list[Path] = []
         with _refused(self.directory):
             files.make_directory(self.directory)
-            self._lock = files.lock(self.directory)
-        try:
+            lock = files.lock(self.directory)
+        with ExitStack() as opened:
+            opened.callback(os.close, lock)
             with _refused(self.directory):
-                self._open()
-        except BaseException:
-            os.close(self._lock)
-            raise
+                self._open(opened)
+            self._opened = opened.pop_all()
 
     def write(self, cube: str, rows: pa.Table, offsets: Offsets, counts: Mapping[str, int] | None = None) -> Written:
         """One transaction: the rows that the cube does not hold yet, the next offsets, the counters.
@@ -88,7 +88,7 @@ class Store:
             fresh = self._numbered(version, rows) if layout.latest else self._unseen(version, rows)
             written = Written(fresh.num_rows, rows.num_rows - fresh.num_rows)
             added = {"facts": written.rows, "duplicate_fact_ids": written.duplicates, **(counts or {})}
-            segments = self._lay_down(version, fresh)
+            segments = lay_down(self.directory, version, self._models[cube], layout, fresh)
             with self._committing(segments):
                 self._manifest.add(segments)
                 self._manifest.note(version, offsets, added)
@@ -98,9 +98,9 @@ class Store:
             self._remember(version)
         return written
 
-    def offsets(self, cube: str) -> dict[tuple[str, int], int]:
-        """The next offset to read of every partition seen so far, of the version that is written to."""
-        return dict(self._offsets[self._fed[cube]])
+    def offsets(self, cube: str, version: int | None = None) -> dict[tuple[str, int], int]:
+        """The next offset to read of every partition seen so far, of the version that is written to unless named."""
+        return dict(self._offsets[self._fed[cube] if version is None else (cube, version)])
 
     def counters(self, cube: str) -> dict[str, int]:
         """`COUNTERS`, counted since that version was made."""
@@ -147,9 +147,7 @@ class Store:
         with self._writing:
             with suppress(OSError, sqlite3.Error):
                 self._discard(self._catalogue.unreadable())
-            self._manifest.close()
-            self._duck.close()
-            os.close(self._lock)
+            self._opened.close()
 
     # What the compactor asks of the store.
 
@@ -176,7 +174,7 @@ class Store:
         with self._writing:
             live = {one.path for those in self._catalogue.view.live.values() for one in those}
             if not all(one.path in live for one in old):
-                self._unlink(new)
+                unlink(self.directory, new)
                 return False
             with self._committing(new):
                 self._manifest.retire(old)
@@ -191,9 +189,9 @@ class Store:
             self._discard(free)
         return len(free)
 
-    def _open(self) -> None:
+    def _open(self, opened: ExitStack) -> None:
         shutil.rmtree(self.directory / duck.SPILL, ignore_errors=True)
-        self._manifest = Manifest(self.directory / "manifest.sqlite")
+        self._manifest = opened.enter_context(closing(Manifest(self.directory / "manifest.sqlite")))
         with suppress(sqlite3.Error):  # on a full disk they are forgotten another time
             self._discard(self._manifest.segments(retired=True))
         segments = self._manifest.segments()
@@ -206,9 +204,10 @@ class Store:
         self._catalogue = Catalogue(segments, seen)
         self._offsets: dict[Version, dict[tuple[str, int], int]] = {}
         self._counters: dict[Version, dict[str, int]] = {}
-        for version in self._fed.values():
+        for version in self._layouts:
             self._remember(version)
-        self._duck = duck.connect(self.directory, self.settings.memory_limit)
+        lookup = Lookup(self.directory, self.settings.memory_limit, self.settings.max_keys // 4)
+        self._lookup = opened.enter_context(closing(lookup))
 
     def _version_of(self, layout: Layout) -> Version:
         known = {number: one for (cube, number), (one, _) in self._manifest.versions().items() if cube == layout.cube}
@@ -223,29 +222,12 @@ class Store:
     def _unseen(self, version: Version, rows: pa.Table) -> pa.Table:
         layout = self._layouts[version]
         keys, moments = rows[layout.key].to_pylist(), batches.millis(rows, layout.time)
-        keep = self._index.unseen(*version, keys, moments, self._looking(version))
+        look = self._lookup.of(layout, self._catalogue.view.segments(*version, layout.cube))
+        keep = self._index.unseen(*version, keys, moments, look)
         return rows if keep.all() else rows.filter(pa.array(keep))
 
     def _numbered(self, version: Version, rows: pa.Table) -> pa.Table:
         return batches.with_arrival(rows, self._counters[version].get("facts", 0))
-
-    def _lay_down(self, version: Version, fresh: pa.Table) -> list[Segment]:
-        layout, model = self._layouts[version], self._models[version[0]]
-        segments: list[Segment] = []
-        try:
-            for day, rows in batches.by_day(fresh, layout.time):
-                moments = batches.millis(rows, layout.time)
-                span = int(moments.min()), int(moments.max())
-                raw = batches.stored(rows, model, layout)
-                for relation in layout.relations:
-                    table = batches.summed(raw, model, relation) if relation.groups else raw
-                    path = new_path(version, relation.name, day)
-                    size_bytes = files.write_parquet(self.directory / path, table)
-                    segments.append(Segment(path, *version, relation.name, day, table.num_rows, size_bytes, *span, 0))
-        except BaseException:
-            self._unlink(segments)
-            raise
-        return segments
 
     @contextmanager
     def _committing(self, segments: Sequence[Segment]) -> Any:
@@ -261,53 +243,15 @@ class Store:
                 path.unlink(missing_ok=True)
         self._doubtful.clear()
 
-    def _looking(self, version: Version) -> Callable[[int, Sequence[str]], tuple[set[str], bool]]:
-        layout = self._layouts[version]
-        most = self.settings.max_keys // 4
-
-        def look(hour: int, asked: Sequence[str]) -> tuple[set[str], bool]:
-            first, last = hour * SPAN_MILLIS, (hour + 1) * SPAN_MILLIS - 1
-            held = [
-                self.directory / one.path
-                for one in self._catalogue.view.segments(*version, layout.cube)
-                if one.first_millis <= last and one.last_millis >= first
-            ]
-            if not held:
-                return set(), True
-            sql = (
-                f'SELECT "{layout.key}" AS k FROM {read(held)}'  # noqa: S608 - names of the cube, paths of the store
-                f' WHERE "{layout.time}" BETWEEN epoch_ms({first}) AND epoch_ms({last})'
-            )
-            found = self._keys(f"{sql} LIMIT {most + 1}")
-            if len(found) <= most:
-                return set(found), True
-            self._duck.register("asked", pa.table({"k": pa.array(asked, pa.string())}))
-            return set(self._keys(f"SELECT k FROM ({sql}) WHERE k IN (SELECT k FROM asked)")), False  # noqa: S608
-
-        return look
-
-    def _keys(self, sql: str) -> list[str]:
-        return list(self._duck.sql(sql).to_arrow_table()["k"].to_pylist())
-
     def _remember(self, version: Version) -> None:
         self._offsets[version] = self._manifest.offsets(version)
         self._counters[version] = self._manifest.counters(version)
 
     def _discard(self, segments: Sequence[Segment]) -> None:
         if segments:
-            self._unlink(segments)
+            unlink(self.directory, segments)
             with self._manifest.transaction():
                 self._manifest.forget(segments)
-
-    def _unlink(self, segments: Sequence[Segment]) -> None:
-        for one in segments:
-            with suppress(FileNotFoundError):
-                (self.directory / one.path).unlink()
-
-
-def new_path(version: Version, relation: str, day: str) -> str:
-    """Of a segment to be written, relative to the store."""
-    return f"segments/{version[0]}/{version[1]}/{relation}/{day}/{uuid.uuid4().hex}.parquet"
 
 
 @contextmanager
