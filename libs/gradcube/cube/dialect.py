@@ -72,6 +72,8 @@ def _unescape(tokens: list[Token]) -> list[Token]:
         else:
             plain.append(token)
             index += 1
+    if open_calls:
+        raise QueryError("Not Supported SQL. {fn ...} is not closed.")
     return plain
 
 

@@ -17,8 +17,11 @@ def finest_time(cube: CubeModel, rollup: Rollup) -> str | None:
 
 
 def stand_in(column: exp.Column, finest: str) -> exp.Expr | None:
-    """What replaces a time column where it stands; None if its moment within the unit of `finest` matters there."""
-    unit = DERIVED_UNITS[finest]
+    """What replaces a time column where it stands; None if it would not mean the same there.
+
+    That is: where the moment within the unit of `finest` matters, or within the column's own, if that is longer.
+    """
+    unit = max(DERIVED_UNITS[finest], DERIVED_UNITS.get(column.name, "second"), key=_ORDER.index)
     node: exp.Expr = column
     while isinstance(node.parent, exp.Paren) or (
         isinstance(node.parent, exp.Cast) and _kind(node.parent) == "TIMESTAMP"
@@ -39,7 +42,7 @@ def _is_same_within(node: exp.Expr, unit: str) -> bool:
     if isinstance(parent, exp.Year | exp.Quarter | exp.Month | exp.Hour):
         return _covers(type(parent).__name__, unit)
     if isinstance(parent, exp.Cast):
-        return _kind(parent) == "DATE"
+        return _kind(parent) == "DATE"  # no derived time is longer than a day
     if isinstance(parent, exp.GTE | exp.LT) and parent.this is node:
         return _is_boundary(parent.expression, unit)
     # `boundary <= time` is `time >= boundary`

@@ -4,7 +4,7 @@ A rollup has, for each combination of its dimensions, ROWS_COUNT and of each mea
 it is always summed up again, since rows of one combination arrive in several batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sqlglot import exp
 
@@ -19,17 +19,22 @@ Swap = tuple[exp.Expr, exp.Expr]
 _PLAIN_CALLS = frozenset({"DATE_SUB", "CHAR_LENGTH", "CHARACTER_LENGTH"})
 
 
-def route(tree: exp.Query, catalog: Catalog) -> None:
-    """Changes the tree in place, after `name_as_kylin` and `expand_views`."""
+def route(tree: exp.Query, catalog: Catalog, needs: Collection[str] = ()) -> None:
+    """Changes the tree in place, after `name_as_kylin` and `expand_views`.
+
+    A column of `needs` must be in a rollup if its cube has it: row rules filter by it what a user may see.
+    """
     for select in list(tree.find_all(exp.Select)):
         table = _only_table(select)
         cube = catalog.cubes.get(table.name) if table is not None else None
         if table is not None and cube is not None and _sums_up(select):
-            _route(select, table, cube, catalog)
+            _route(select, table, cube, catalog, {name for name in needs if cube.column(name) is not None})
 
 
-def _route(select: exp.Select, table: exp.Table, cube: CubeModel, catalog: Catalog) -> None:
+def _route(select: exp.Select, table: exp.Table, cube: CubeModel, catalog: Catalog, needs: set[str]) -> None:
     for rollup in sorted(cube.rollups, key=lambda one: len(one.dimensions)):
+        if not needs.issubset(rollup.dimensions):
+            continue
         swaps = _swaps(select, table.alias, cube, rollup, catalog)
         if swaps is not None:
             for old, new in swaps:
@@ -88,11 +93,20 @@ def _swaps(select: exp.Select, alias: str, cube: CubeModel, rollup: Rollup, cata
         column = cube.column(node.name)
         if column is None or column.name in rollup.dimensions:
             continue
-        replacement = stand_in(node, finest) if finest and column.kind in ("time", "derived") else None
+        replacement = None
+        if finest and column.kind in ("time", "derived") and not _is_alias(node, select):
+            replacement = stand_in(node, finest)
         if replacement is None:
             return None
         swaps.append((node, replacement))
     return swaps
+
+
+def _is_alias(node: exp.Column, select: exp.Select) -> bool:
+    """Whether the name may mean an output instead of a column, as it does in ORDER BY."""
+    if node.table or node.find_ancestor(exp.Order, exp.Having) is None:
+        return False
+    return any(isinstance(one, exp.Alias) and one.alias == node.name for one in select.expressions)
 
 
 def _is_plain(select: exp.Select) -> bool:

@@ -5,7 +5,8 @@ from sqlglot import exp
 from gradcube.cube.model import ROWS_COUNT, Catalog, Column, CubeModel
 from gradcube.cube.naming import CTE_PREFIX, outermost
 
-_MAX_STEPS = 64
+MAX_STEPS = 64
+"""Of a value into what it is made of."""
 
 
 def sources_of(select: exp.Select) -> dict[str, exp.Expr]:
@@ -33,25 +34,70 @@ def column_of(node: exp.Column, catalog: Catalog) -> tuple[CubeModel, Column] | 
     return None
 
 
-def is_whole(node: exp.Expr | None, catalog: Catalog, steps: int = _MAX_STEPS) -> bool:
-    """Whether the value is a whole number (Kylin's INTEGER or BIGINT), so that its sums and quotients are, too."""
-    if node is None or steps == 0:
+class WholeNumbers:
+    """Which values are whole numbers (Kylin's INTEGER and BIGINT), so that their sums and quotients are, too.
+
+    Looks at each node once, and not deeper than `MAX_STEPS`: behind that a value counts as not whole.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._known: dict[int, bool] = {}
+
+    def has(self, node: exp.Expr | None, steps: int = MAX_STEPS) -> bool:
+        """The tree must not change between two calls."""
+        if node is None or steps == 0:
+            return False
+        if id(node) not in self._known:
+            self._known[id(node)] = False  # a name that leads back to itself is none
+            self._known[id(node)] = self._look(node, steps - 1)
+        return self._known[id(node)]
+
+    def _look(self, node: exp.Expr, steps: int) -> bool:
+        if isinstance(node, exp.Column):
+            return self._column(node, steps)
+        if isinstance(node, exp.Literal):
+            return not node.is_string and node.name.isdigit()
+        if isinstance(node, exp.Cast):
+            return node.to.this.name in ("INT", "BIGINT", "SMALLINT", "TINYINT")
+        if isinstance(node, exp.Extract):
+            return node.this.name.upper() != "EPOCH"
+        if isinstance(node, _ALWAYS):
+            return True
+        if isinstance(node, exp.Subquery):
+            return self._output(node.this, 0, steps)
+        parts = _parts(node)
+        return bool(parts) and all(isinstance(part, exp.Null) or self.has(part, steps) for part in parts)
+
+    def _column(self, node: exp.Column, steps: int) -> bool:
+        if (found := column_of(node, self._catalog)) is not None:
+            return _is_whole_type(found[1])
+        select = node.parent_select
+        if not isinstance(select, exp.Select):
+            return False
+        for alias, source in sources_of(select).items():
+            if node.table not in ("", alias):
+                continue
+            if (cube := cube_of(source, self._catalog)) is not None and _is_of_rollup(node.name):
+                measure = cube.column(node.name.partition("__")[0])
+                return measure is None or _is_whole_type(measure)
+            query = _query_of(source, select)
+            if query is not None and (place := _place(query, node.name)) is not None:
+                return self._output(query, place, steps)
         return False
-    if isinstance(node, exp.Column):
-        return _is_whole_column(node, catalog, steps - 1)
-    if isinstance(node, exp.Literal):
-        return not node.is_string and node.name.isdigit()
-    if isinstance(node, exp.Cast):
-        return node.to.this.name in ("INT", "BIGINT", "SMALLINT", "TINYINT")
-    if isinstance(node, _ALWAYS):
-        return True
-    if isinstance(node, exp.Subquery):
-        return isinstance(node.this, exp.Query) and _is_whole_output(node.this, 0, catalog, steps - 1)
-    parts = _parts(node)
-    return bool(parts) and all(isinstance(part, exp.Null) or is_whole(part, catalog, steps - 1) for part in parts)
+
+    def _output(self, query: exp.Expr, place: int, steps: int) -> bool:
+        if steps == 0 or not isinstance(query, exp.Query):
+            return False
+        if isinstance(query, exp.SetOperation):
+            return all(self._output(side, place, steps - 1) for side in (query.this, query.expression))
+        if isinstance(query, exp.Subquery):
+            return self._output(query.this, place, steps - 1)
+        outputs = query.expressions
+        return place < len(outputs) and self.has(outputs[place], steps)
 
 
-_ALWAYS = (exp.Count, exp.ApproxDistinct, exp.Extract, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Length, exp.IntDiv)
+_ALWAYS = (exp.Count, exp.ApproxDistinct, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Length, exp.IntDiv)
 _SAME_AS_FIRST = (
     exp.Paren, exp.Neg, exp.Sum, exp.Min, exp.Max, exp.Avg, exp.Abs, exp.Window, exp.Filter, exp.Alias, exp.Lag,
     exp.Lead, exp.FirstValue, exp.LastValue,
@@ -71,25 +117,12 @@ def _parts(node: exp.Expr) -> list[exp.Expr]:
     return [node.this] if isinstance(node, _SAME_AS_FIRST) else []
 
 
-def _is_whole_column(node: exp.Column, catalog: Catalog, steps: int) -> bool:
-    if (found := column_of(node, catalog)) is not None:
-        return found[1].type.name in ("INTEGER", "BIGINT")
-    select = node.parent_select
-    if not isinstance(select, exp.Select):
-        return False
-    for alias, source in sources_of(select).items():
-        if node.table not in ("", alias):
-            continue
-        if (cube := cube_of(source, catalog)) is not None:
-            if node.name == ROWS_COUNT:
-                return True
-            measure = cube.column(node.name.partition("__")[0])
-            if measure is not None:
-                return measure.type.name in ("INTEGER", "BIGINT")
-        query = _query_of(source, select)
-        if query is not None and (place := _place(query, node.name)) is not None:
-            return _is_whole_output(query, place, catalog, steps)
-    return False
+def _is_whole_type(column: Column) -> bool:
+    return column.type.name in ("INTEGER", "BIGINT")
+
+
+def _is_of_rollup(name: str) -> bool:
+    return name == ROWS_COUNT or "__" in name
 
 
 def _query_of(source: exp.Expr, select: exp.Select) -> exp.Query | None:
@@ -108,15 +141,3 @@ def _query_of(source: exp.Expr, select: exp.Select) -> exp.Query | None:
 def _place(query: exp.Query, name: str) -> int | None:
     names = [output.alias_or_name for output in outermost(query).expressions]
     return names.index(name) if name in names else None
-
-
-def _is_whole_output(query: exp.Query, place: int, catalog: Catalog, steps: int) -> bool:
-    if isinstance(query, exp.SetOperation):
-        return all(
-            isinstance(side, exp.Query) and _is_whole_output(side, place, catalog, steps - 1)
-            for side in (query.this, query.expression)
-        )
-    if isinstance(query, exp.Subquery):
-        return isinstance(query.this, exp.Query) and _is_whole_output(query.this, place, catalog, steps - 1)
-    outputs = query.expressions
-    return place < len(outputs) and is_whole(outputs[place], catalog, steps - 1)

@@ -1,6 +1,6 @@
 """A statement in Kylin's SQL in, DuckDB's text over the store's relations out: names, views, rollups, limits, types."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,10 @@ from gradcube.cube.rollups import route
 from gradcube.cube.scopes import column_of, cube_of, sources_of
 from gradcube.cube.views import expand_views
 from gradcube.cube.whole_numbers import count_as_kylin
+from gradcube.errors import QueryError
+
+MAX_ROUTED_DEPTH = 300
+"""A statement that is nested deeper reads raw rows, and its sums keep the engine's types."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +40,43 @@ def translate(
     offset: int = 0,
     parameters: Sequence[Mapping[str, Any]] = (),
     schema: str | None = None,
+    needs: Collection[str] = (),
 ) -> Statement:
     """Guards and translates one statement. `limit` rows, unless the statement has a limit of its own.
 
-    `parameters` are JDBC's, className and value for each `?`; relations are looked for in `schema`. Raises QueryError.
+    `parameters` are JDBC's, className and value for each `?`; relations are looked for in `schema`. `needs` are columns
+    that row rules filter by: a rollup of a cube that has them is read only if it has them, too. Raises QueryError.
     """
-    tree = parse(sql, catalog.names)
-    bind(tree, parameters)
-    name_as_kylin(tree)
-    expand_views(tree, catalog)
+    try:
+        tree = parse(sql, catalog.names)
+        bind(tree, parameters)
+        name_as_kylin(tree)
+        expand_views(tree, catalog)
+        return _finish(tree, catalog, limit, offset, schema, needs)
+    except RecursionError as error:
+        raise QueryError("Not Supported SQL. The statement is nested too deep.") from error
+
+
+def _finish(
+    tree: exp.Query, catalog: Catalog, limit: int, offset: int, schema: str | None, needs: Collection[str]
+) -> Statement:
     sources = _sources(outermost(tree), catalog)
-    route(tree, catalog)
+    if _is_shallow(tree):
+        route(tree, catalog, needs)
     relations = _relations(tree, schema)
-    count_as_kylin(tree, catalog)
+    if _is_shallow(tree):
+        count_as_kylin(tree, catalog)
     whole = rewrite(tree)
     assert isinstance(whole, exp.Query)
     return Statement(_limited(whole, limit, offset).sql(dialect="duckdb", comments=False), sources, relations)
+
+
+def _is_shallow(tree: exp.Expr) -> bool:
+    """Both look upwards from each node: of a chain of thousands that would take seconds."""
+    level = [tree]
+    for _ in range(MAX_ROUTED_DEPTH):
+        level = [inner for node in level for inner in node.iter_expressions()]
+    return not level
 
 
 def _limited(tree: exp.Query, limit: int, offset: int) -> exp.Query:

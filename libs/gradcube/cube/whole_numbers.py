@@ -6,16 +6,13 @@ DuckDB's sum of them is a HUGEINT, its mean a DOUBLE. Both cut towards zero.
 from sqlglot import exp
 
 from gradcube.cube.model import Catalog
-from gradcube.cube.scopes import is_whole
+from gradcube.cube.scopes import WholeNumbers
 
 
 def count_as_kylin(tree: exp.Query, catalog: Catalog) -> None:
     """Changes the tree in place, after `name_as_kylin`."""
-    found = [
-        node
-        for node in tree.find_all(exp.Sum, exp.Avg, exp.Div)
-        if is_whole(node.this, catalog) and _fits(node, catalog)
-    ]
+    whole = WholeNumbers(catalog)
+    found = [node for node in tree.find_all(exp.Sum, exp.Avg, exp.Div) if whole.has(node.this) and _fits(node, whole)]
     for node in reversed(found):  # inner ones first, so that no copy of an outer one goes stale
         if isinstance(node, exp.Div):
             node.replace(exp.IntDiv(this=node.this.copy(), expression=node.expression.copy()))
@@ -24,8 +21,8 @@ def count_as_kylin(tree: exp.Query, catalog: Catalog) -> None:
             value.replace(as_bigint(truncated(value.copy()) if isinstance(node, exp.Avg) else value.copy()))
 
 
-def _fits(node: exp.Expr, catalog: Catalog) -> bool:
-    return not isinstance(node, exp.Div) or is_whole(node.expression, catalog)
+def _fits(node: exp.Expr, whole: WholeNumbers) -> bool:
+    return not isinstance(node, exp.Div) or whole.has(node.expression)
 
 
 def _with_its_clauses(node: exp.Expr) -> exp.Expr:

@@ -21,6 +21,7 @@ MODEL = CubeModel(
     rollups=(
         Rollup("DAY", ("DAY_START", "JOB")),
         Rollup("HOUR", ("HOUR_START", "DAY_START", "JOB", "SIZE")),
+        Rollup("CLOCK", ("HOUR_START", "SIZE", "NODE")),
         Rollup("RUN", ("JOB", "NODE", "SIZE", "DAY_START", "HOUR_START")),
     ),
 )  # fmt: skip

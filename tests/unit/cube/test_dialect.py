@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from sqlglot import exp
 
 from gradcube.cube.answers import Answerer
 from gradcube.cube.dialect import Kylin
+from gradcube.cube.model import Catalog
 from gradcube.cube.reserved import RESERVED_WORDS
+from gradcube.cube.translate import translate
 from gradcube.errors import QueryError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,7 +78,14 @@ def test_reserved_word_is_named_with_its_place_and_the_way_out(answerer: Answere
 
 
 @pytest.mark.parametrize(
-    "sql", ["select {t '04:00'}", "select {x 'a'}", "select {ts '2026'", "select floor(ts to age) from facts"]
+    "sql",
+    [
+        "select {fn upper('a')",
+        "select {t '04:00'}",
+        "select {x 'a'}",
+        "select {ts '2026'",
+        "select floor(ts to age) from facts",
+    ],
 )
 def test_what_is_no_escape_or_unit_is_refused(answerer: Answerer, sql: str) -> None:
     with pytest.raises(QueryError):
@@ -110,6 +120,19 @@ def test_dialect_is_a_plug_in_of_sqlglot_s(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "SELECT CAST('2026-11-24 04:00:00' AS TIMESTAMP)"
+
+
+def test_value_of_values_is_looked_at_once(catalog: Catalog) -> None:
+    sql = "select samples a from facts"
+    for _ in range(10):
+        sql = f"select {' + '.join(['a'] * 40)} a from ({sql}) t"
+    assert translate(f"select sum(a) from ({sql}) t", catalog, limit=1).relations == ("FACTS",)
+
+
+@pytest.mark.parametrize("link", [" + 1", " or true", " || 'x'"])
+def test_chain_of_thousands_is_answered_or_refused_soon(catalog: Catalog, link: str) -> None:
+    with suppress(QueryError):
+        translate(f"select sum(samples){link * 6000} from facts", catalog, limit=1)
 
 
 def test_position_of_a_parameter_is_its_place_in_the_text() -> None:

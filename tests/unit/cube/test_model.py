@@ -79,6 +79,8 @@ def test_every_part_of_a_file_is_read(tmp_path: Path) -> None:
         ("time: TS", "time: X", 3, "X must be the one column of kind time; the file has ['TS']"),
         ("name: T", "name: 'T\"'", 1, "is no name"),
         ("name: T", "name: 3", 1, "name is '3'; it must be a text"),
+        ("name: T", "name: !!python/name:os.system T", 1, "name is no plain value"),
+        ("days: 3", "days: !!int three", 16, "days is no plain value"),
         ("{topic: t}", "{topc: t}", 2, "did you mean 'topic'?"),
         ("{topic: t}", "{}", 2, "topic is missing"),
         ("{topic: t}", "t", 2, "source must be a mapping"),
@@ -120,7 +122,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, old: str, new: str
 
 @pytest.mark.parametrize("text", ["", "[1]", "a: [", "columns: 3", "!!python/object/apply:os.system [ls]", "\x00"])
 def test_text_that_is_no_cube_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"cube\.yaml:1"):
+    with pytest.raises(ConfigError, match=r"cube\.yaml:[12]: "):
         load_cube(_file(tmp_path, text))
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.cube.rollup_stand import both, connect, fill
+from tests.unit.cube.rollup_stand import ROUTED, both, connect, fill
 
-DAY, HOUR, RUN, RAW_ROWS = ("T__DAY",), ("T__HOUR",), ("T__RUN",), ("T",)
+from gradcube.cube.translate import translate
+
+DAY, HOUR, CLOCK, RUN, RAW_ROWS = ("T__DAY",), ("T__HOUR",), ("T__CLOCK",), ("T__RUN",), ("T",)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +43,24 @@ def check(connection: Any, sql: str) -> tuple[str, ...]:
         ("select count(*), sum(x), avg(x) from t where job = 'none'", DAY),
         ("select job, count(*) from t where job = 'none' group by job", DAY),
         ("select job, size, sum(x) s from t group by job, size having sum(x) > 0 order by s desc", HOUR),
-        ("select node, count(x), count(node), count(1) from t group by node", RUN),
+        ("select node, count(x), count(node), count(1) from t group by node", CLOCK),
         ("select job, sum(x) / sum(n) from t group by job", DAY),
         ("select sum(n) / count(*), avg(n) from t", DAY),
         ("select distinct job from t", DAY),
         ("select distinct node, size from t where job <> 'j1'", RUN),
         ("select count(distinct job), approx_count_distinct(job), min(job), max(day_start) from t", DAY),
-        ("select count(distinct size) from t", HOUR),
+        ("select count(distinct size) from t", CLOCK),
+        ("select node, sum(n) from t where day_start >= '2026-11-25' group by node", CLOCK),
+        ("select node, sum(n) from t where day_start < '2026-11-24 05:00:00' group by node", RUN),
+        ("select node, floor(day_start to hour), sum(n) from t group by 1, 2", RUN),
+        ("select node, floor(day_start to month), cast(day_start as date), sum(n) from t group by 1, 2, 3", CLOCK),
         ("select floor(ts to day) d, sum(x) from t group by floor(ts to day)", DAY),
-        ("select floor(ts to hour) d, sum(x) from t group by floor(ts to hour)", HOUR),
+        ("select floor(ts to day) ts, sum(x) from t group by floor(ts to day) order by 1", DAY),
+        ("select floor(ts to hour) d, sum(x) from t group by floor(ts to hour)", CLOCK),
         ("select floor(cast(ts as timestamp) to week) d, sum(x) from t group by 1", DAY),
         ("select cast(ts as date), extract(day from ts), month(ts), count(*) from t group by 1, 2, 3", DAY),
-        ("select extract(hour from ts), count(*) from t group by 1", HOUR),
-        ("select sum(x) from t where ts >= '2026-11-24 05:00:00' and ts < timestamp '2026-11-25 00:00:00'", HOUR),
+        ("select extract(hour from ts), count(*) from t group by 1", CLOCK),
+        ("select sum(x) from t where ts >= '2026-11-24 05:00:00' and ts < timestamp '2026-11-25 00:00:00'", CLOCK),
         ("select sum(x) from t where ts >= '2026-11-24 00:00:00' and {ts '2026-11-25 00:00:00'} > ts", DAY),
         ("select sum(x) from t where date '2026-11-25' <= ts", DAY),
         ("select sum(x) from t where ts >= timestampadd(day, -1, {d '2026-11-26'})", DAY),
@@ -66,7 +73,7 @@ def check(connection: Any, sql: str) -> tuple[str, ...]:
         ("select a.job, a.s, b.c from (select job, sum(x) s from t group by job) a join"
          " (select job, count(*) c from t group by job) b on a.job = b.job", DAY),
         ("select job, count(*) from t group by job union all select node, count(*) from t group by node",
-         ("T__DAY", "T__RUN")),
+         ("T__CLOCK", "T__DAY")),
         ("select count(*) from t where job in (select job from t where x > 4)", ("T", "T__DAY")),
         ("select count(*) from t where job in (select job from t group by job having sum(x) > 0)", DAY),
         ("select count(*) from t o where exists (select 1 from t i where i.job = o.job and i.x > 4.9)",
@@ -109,12 +116,20 @@ def test_rollup_that_suffices_is_read(connection: Any, sql: str, relations: tupl
         "select sum(a.x) from t a join t b on a.id = b.id",
         "select sum(x) rows_count from t order by rows_count",
         "select sum(x) x from t group by job order by x",
+        "select floor(ts to day) ts, sum(x) from t group by floor(ts to day) order by floor(ts to day)",
         "select count(*) from t o where exists (select 1 from (select 1 y) i where o.x > 4.9)",
         "select count(*) filter (where job = 'j1') from t",
     ],
 )
 def test_anything_else_reads_raw_rows(connection: Any, sql: str) -> None:
     assert check(connection, sql) == RAW_ROWS
+
+
+def test_rollup_without_a_column_that_row_rules_need_is_not_read() -> None:
+    sql = "select count(*) from t"
+    needed = [translate(sql, ROUTED, limit=1, needs=needs).relations for needs in (["NODE"], ["JOB", "SIZE"], ["ID"])]
+    assert needed == [CLOCK, HOUR, RAW_ROWS]
+    assert translate(sql, ROUTED, limit=1, needs=["ANOTHER_CUBE_S"]).relations == DAY
 
 
 VALUES = st.sampled_from(
