@@ -57,11 +57,11 @@ class WholeNumbers:
         if isinstance(node, exp.Column):
             return self._column(node, steps)
         if isinstance(node, exp.Literal):
-            return not node.is_string and node.name.isdigit()
+            return not node.is_string and str(node.name).isdigit()
         if isinstance(node, exp.Cast):
             return node.to.this.name in ("INT", "BIGINT", "SMALLINT", "TINYINT")
         if isinstance(node, exp.Extract):
-            return node.this.name.upper() != "EPOCH"
+            return str(node.this.name).upper() != "EPOCH"
         if isinstance(node, _ALWAYS):
             return True
         if isinstance(node, exp.Subquery):

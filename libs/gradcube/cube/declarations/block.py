@@ -126,7 +126,7 @@ class Block:
                 raise self.refuse(key, f"{key} is missing; give {_KINDS[kind]}")
             return default
         node = self._items[key][1]
-        value = self._plain(key, node) if isinstance(node, yaml.ScalarNode) else None
+        value: Any = self._plain(key, node) if isinstance(node, yaml.ScalarNode) else None
         fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
         if not fits or (isinstance(value, bool) and kind is not bool):
             shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a list or mapping"
