@@ -4,7 +4,7 @@ A rollup has, for each combination of its dimensions, ROWS_COUNT and of each mea
 it is always summed up again, since rows of one combination arrive in several batches.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from sqlglot import exp
 
@@ -19,22 +19,17 @@ Swap = tuple[exp.Expr, exp.Expr]
 _PLAIN_CALLS = frozenset({"DATE_SUB", "CHAR_LENGTH", "CHARACTER_LENGTH"})
 
 
-def route(tree: exp.Query, catalog: Catalog, needs: Collection[str] = ()) -> None:
-    """Changes the tree in place, after `name_as_kylin` and `expand_views`.
-
-    A column of `needs` must be in a rollup if its cube has it: row rules filter by it what a user may see.
-    """
+def route(tree: exp.Query, catalog: Catalog) -> None:
+    """Changes the tree in place, after `name_as_kylin` and `expand_views`."""
     for select in list(tree.find_all(exp.Select)):
         table = _only_table(select)
         cube = catalog.cubes.get(table.name) if table is not None else None
         if table is not None and cube is not None and _sums_up(select):
-            _route(select, table, cube, catalog, {name for name in needs if cube.column(name) is not None})
+            _route(select, table, cube, catalog)
 
 
-def _route(select: exp.Select, table: exp.Table, cube: CubeModel, catalog: Catalog, needs: set[str]) -> None:
+def _route(select: exp.Select, table: exp.Table, cube: CubeModel, catalog: Catalog) -> None:
     for rollup in sorted(cube.rollups, key=lambda one: len(one.dimensions)):
-        if not needs.issubset(rollup.dimensions):
-            continue
         swaps = _swaps(select, table.alias, cube, rollup, catalog)
         if swaps is not None:
             for old, new in swaps:

@@ -1,6 +1,6 @@
 """A statement in Kylin's SQL in, DuckDB's text over the store's relations out: names, views, rollups, limits, types."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,29 +40,26 @@ def translate(
     offset: int = 0,
     parameters: Sequence[Mapping[str, Any]] = (),
     schema: str | None = None,
-    needs: Collection[str] = (),
 ) -> Statement:
     """Guards and translates one statement. `limit` rows, unless the statement has a limit of its own.
 
-    `parameters` are JDBC's, className and value for each `?`; relations are looked for in `schema`. `needs` are columns
-    that row rules filter by: a rollup of a cube that has them is read only if it has them, too. Raises QueryError.
+    `parameters` are JDBC's, className and value for each `?`; relations are looked for in `schema`. A rollup that is
+    not to be read, as by somebody whose rows it cannot tell apart, is left out of the catalog. Raises QueryError.
     """
     try:
         tree = parse(sql, catalog.names)
         bind(tree, parameters)
         name_as_kylin(tree)
         expand_views(tree, catalog)
-        return _finish(tree, catalog, limit, offset, schema, needs)
+        return _finish(tree, catalog, limit, offset, schema)
     except RecursionError as error:
         raise QueryError("Not Supported SQL. The statement is nested too deep.") from error
 
 
-def _finish(
-    tree: exp.Query, catalog: Catalog, limit: int, offset: int, schema: str | None, needs: Collection[str]
-) -> Statement:
+def _finish(tree: exp.Query, catalog: Catalog, limit: int, offset: int, schema: str | None) -> Statement:
     sources = _sources(outermost(tree), catalog)
     if _is_shallow(tree):
-        route(tree, catalog, needs)
+        route(tree, catalog)
     relations = _relations(tree, schema)
     if _is_shallow(tree):
         count_as_kylin(tree, catalog)

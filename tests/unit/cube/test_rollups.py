@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.cube.rollup_stand import ROUTED, both, connect, fill
-
-from gradcube.cube.translate import translate
+from tests.unit.cube.rollup_stand import both, connect, fill
 
 DAY, HOUR, CLOCK, RUN, RAW_ROWS = ("T__DAY",), ("T__HOUR",), ("T__CLOCK",), ("T__RUN",), ("T",)
 
@@ -123,13 +121,6 @@ def test_rollup_that_suffices_is_read(connection: Any, sql: str, relations: tupl
 )
 def test_anything_else_reads_raw_rows(connection: Any, sql: str) -> None:
     assert check(connection, sql) == RAW_ROWS
-
-
-def test_rollup_without_a_column_that_row_rules_need_is_not_read() -> None:
-    sql = "select count(*) from t"
-    needed = [translate(sql, ROUTED, limit=1, needs=needs).relations for needs in (["NODE"], ["JOB", "SIZE"], ["ID"])]
-    assert needed == [CLOCK, HOUR, RAW_ROWS]
-    assert translate(sql, ROUTED, limit=1, needs=["ANOTHER_CUBE_S"]).relations == DAY
 
 
 VALUES = st.sampled_from(
