@@ -98,6 +98,7 @@ class Feed:
                 records = self._gather()
                 if records:
                     self._read += len(records)
+                    self._move_ends()
                     self._put(Batch(records, self._decoder.submit(decode_records, records, self._model)))
                 if not records or monotonic() - self._looked > _LOOK_SECONDS:
                     self._look()
@@ -110,6 +111,11 @@ class Feed:
         while records and len(records) < self._max_records and not self._stopping.is_set() and monotonic() < deadline:
             records += self._consumer.poll(_POLL_SECONDS)
         return records
+
+    def _move_ends(self) -> None:
+        """What was read lies before the end, also where the broker was asked for it a moment earlier."""
+        positions = self._consumer.positions()
+        self.ends = {place: max(end, positions.get(place, 0)) for place, end in self.ends.items()}
 
     def _put(self, batch: Batch) -> None:
         while not self._stopping.is_set():
