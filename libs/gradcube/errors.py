@@ -15,6 +15,11 @@ GradcubeError
 │   └── PeerLost
 ├── CoordinatorError       the coordinator said no, or did not answer (exit 69)
 │   └── LeaseRefused       the name or rank is taken
+├── AccessError            who asks may not, or not now (exit 77)
+│   ├── NotAuthenticated   no password or token, or a wrong one
+│   ├── Forbidden          known, but without the role or the grant
+│   └── TooMany            of them or of their mistakes; carries when to come back
+├── AuditError             the audit chain cannot be written, so nothing may be done (exit 74)
 ├── QueryError             refused or failed SQL; carries position and hint (exit 65)
 └── CheckFailed            a promise that was checked and did not hold (exit 1)
 """
@@ -96,6 +101,34 @@ class CoordinatorError(GradcubeError):
 
 class LeaseRefused(CoordinatorError):
     """The job's name or the rank is taken by somebody whose lease is alive."""
+
+
+class AccessError(GradcubeError):
+    """Who asks may not do this, or not now."""
+
+    exit_code = 77
+
+
+class NotAuthenticated(AccessError):
+    """No password or token was given, or a wrong one; which of them is not said."""
+
+
+class Forbidden(AccessError):
+    """Known, but without the role or the grant that this needs."""
+
+
+class TooMany(AccessError):
+    """Too many requests or mistakes of one principal or address; `retry_after_seconds` says when to come back."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AuditError(GradcubeError):
+    """The audit chain cannot be written: what would not be recorded is not done."""
+
+    exit_code = 74
 
 
 class QueryError(GradcubeError):
