@@ -1,10 +1,12 @@
-"""The cube in the shapes of Kylin's metadata answers. Pure functions of the model."""
+"""Cubes and views in the shapes of Kylin's metadata answers. Pure functions of the catalog."""
 
 import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gradcube.cube.guard import SCHEMA
-from gradcube.cube.model import Column, CubeModel
+from gradcube.cube.model import Catalog, Column, CubeModel
 
 _NAMESPACE = uuid.UUID("6f1e1c62-3f0e-5d6c-9a33-3f9f0d6e4b1a")
 
@@ -14,19 +16,29 @@ def identity(*parts: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
 
 
-def project(name: str, model: CubeModel) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Table:
+    """What may stand after FROM: a cube, or a view."""
+
+    name: str
+    columns: Sequence[Column]
+    is_view: bool = False
+
+
+def project(name: str, catalog: Catalog) -> dict[str, Any]:
     """One element of `/projects`."""
+    cubes = [cube_name(model) for model in catalog.cubes.values()]
     return {
         "uuid": identity("project", name),
         "last_modified": 0,
         "version": "3.0.0.20500",
         "name": name,
-        "tables": [f"{SCHEMA}.{model.name}"],
+        "tables": [f"{SCHEMA}.{table}" for table in catalog.names],
         "owner": "ADMIN",
         "status": "ENABLED",
         "description": "",
-        "realizations": [{"name": cube_name(model), "type": "CUBE", "realization": cube_name(model)}],
-        "models": [model_name(model)],
+        "realizations": [{"name": cube, "type": "CUBE", "realization": cube} for cube in cubes],
+        "models": [model_name(model) for model in catalog.cubes.values()],
         "ext_filters": [],
         "override_kylin_properties": {},
     }
@@ -42,19 +54,24 @@ def model_name(model: CubeModel) -> str:
     return f"{model.name.lower()}_model"
 
 
-def tables_and_columns(model: CubeModel) -> list[dict[str, Any]]:
+def tables_and_columns(tables: Iterable[Table]) -> list[dict[str, Any]]:
     """JDBC's metadata of tables, with columns inside. Kylin's driver refuses any field that it does not know."""
-    columns = [_jdbc_column(model, column, place) for place, column in enumerate(model.columns, 1)]
-    table = {"table_CAT": "defaultCatalog", "table_SCHEM": SCHEMA, "table_NAME": model.name, "table_TYPE": "TABLE"}
+    return [_jdbc_table(one) for one in tables]
+
+
+def _jdbc_table(table: Table) -> dict[str, Any]:
+    named = {"table_CAT": "defaultCatalog", "table_SCHEM": SCHEMA, "table_NAME": table.name}
     rest = ("remarks", "type_CAT", "type_SCHEM", "type_NAME", "self_REFERENCING_COL_NAME", "ref_GENERATION")
-    return [table | dict.fromkeys(rest) | {"columns": columns}]
+    columns = [_jdbc_column(table, column, place) for place, column in enumerate(table.columns, 1)]
+    kind = {"table_TYPE": "VIEW" if table.is_view else "TABLE"}
+    return named | kind | dict.fromkeys(rest) | {"columns": columns}
 
 
-def _jdbc_column(model: CubeModel, column: Column, place: int) -> dict[str, Any]:
+def _jdbc_column(table: Table, column: Column, place: int) -> dict[str, Any]:
     return {
         "table_CAT": "defaultCatalog",
         "table_SCHEM": SCHEMA,
-        "table_NAME": model.name,
+        "table_NAME": table.name,
         "column_NAME": column.name,
         "data_TYPE": column.type.jdbc_code,
         "type_NAME": column.type.type_name,
@@ -75,13 +92,14 @@ def _jdbc_column(model: CubeModel, column: Column, place: int) -> dict[str, Any]
     }
 
 
-def table(model: CubeModel) -> dict[str, Any]:
+def table(described: Table) -> dict[str, Any]:
     """One element of `/tables?ext=True`."""
     columns = [
         {"id": str(place), "name": column.name, "datatype": datatype(column)}
-        for place, column in enumerate(model.columns, 1)
+        for place, column in enumerate(described.columns, 1)
     ]
-    return {"uuid": identity("table", model.name), "name": model.name, "database": SCHEMA, "columns": columns}
+    name = described.name
+    return {"uuid": identity("table", name), "name": name, "database": SCHEMA, "columns": columns}
 
 
 def datatype(column: Column) -> str:

@@ -1,63 +1,75 @@
-"""What the routes share: the opened engine, its readers and its writer, from start to close."""
+"""What the routes share: the store, what fills it, the query pool and who may ask, from start to close."""
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
-from gradcube.cube.answers import Answerer, Limits
-from gradcube.cube.engine import Engine
-from gradcube.cube.ingest import Ingest, IngestSettings
-from gradcube.cube.model import CubeModel, load_cube
+from gradcube.cube.asking import Asking
+from gradcube.cube.ingest import IngestSettings
+from gradcube.cube.model import Catalog, load_catalog
+from gradcube.cube.sandbox.pool import QueryPool
+from gradcube.cube.sandbox.request import PoolSettings
+from gradcube.cube.store import Compactor, Store
+from gradcube.cube.store_ingest import StoreIngest
 from gradcube.settings import KafkaSettings
+from gradcube_cube.desk import Desk
+from gradcube_cube.kept import KeptResults
 from gradcube_cube.passwords import Credentials, load_password
 from gradcube_cube.settings import CubeSettings
+from gradcube_cube.view_columns import ViewColumns
+
+BATCH_RECORDS = 50_000
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """`open_gateway(...)` makes it; `close()` ends ingest at a transaction's end, then the engine."""
+    """`open_gateway(...)` makes it; `close()` ends ingest at a transaction's end, then queries, then the store."""
 
     settings: CubeSettings
-    model: CubeModel
+    catalog: Catalog
     credentials: Credentials
-    engine: Engine
-    answerer: Answerer
-    ingest: Ingest
-
-    def status(self) -> dict[str, Any]:
-        """The counters as JSON."""
-        state = self.ingest.state
-        offsets = {
-            f"{topic}-{partition}": offset for (topic, partition), offset in sorted(self.engine.offsets().items())
-        }
-        return {
-            "rows": self.engine.rows(),
-            **self.engine.counters(),
-            "offsets": offsets,
-            "lag": state.lag,
-            "ingest": "running" if state.reason is None else "stalled",
-            "reason": state.reason,
-        }
+    store: Store
+    compactor: Compactor
+    pool: QueryPool
+    ingests: Mapping[str, StoreIngest]
+    desk: Desk
+    kept: KeptResults
+    views: ViewColumns
+    opened: ExitStack
 
     def close(self) -> None:
         """Everything that was committed is on the disk afterwards."""
-        self.ingest.stop()
-        self.answerer.close()
-        self.engine.close()
+        self.opened.close()
 
 
 def open_gateway(settings: CubeSettings, kafka: KafkaSettings) -> Gateway:
-    """Opens the database and begins to read. Raises ConfigError."""
-    model = load_cube(settings.cube_file)
+    """Opens the store, begins to read every cube's topic and starts the query processes. Raises ConfigError."""
+    catalog = load_catalog(settings.cubes)
     credentials = Credentials(settings.user, load_password(settings.password_file))
-    engine = Engine(model, settings.database, memory_limit=settings.memory_limit, threads=settings.threads)
-    limits = Limits(
-        settings.row_limit,
-        settings.result_bytes,
-        settings.timeout_seconds,
-        settings.query_workers,
-        settings.waiting_queries,
-    )
-    reading = IngestSettings(settings.database.absolute().parent, settings.reserve_bytes)
-    ingest = Ingest(engine, model, kafka, reading)
-    ingest.start()
-    return Gateway(settings, model, credentials, engine, Answerer(engine, model, limits), ingest)
+    with ExitStack() as opening:
+        store = Store(settings.store, catalog.cubes.values())
+        opening.callback(store.close)
+        compactor = Compactor(store)
+        opening.callback(compactor.stop)
+        pool = QueryPool(settings.store, _pool_settings(settings))
+        opening.callback(pool.close)
+        reading = IngestSettings(settings.store.absolute(), settings.reserve_bytes, BATCH_RECORDS)
+        ingests = {name: StoreIngest(store, name, kafka, reading) for name in catalog.cubes}
+        opening.callback(_stop, ingests)
+        desk = Desk(Asking(catalog, store, pool), pool)
+        kept = KeptResults(settings.kept_results, settings.kept_bytes, settings.kept_seconds)
+        views = ViewColumns(catalog, store, pool, settings.timeout_seconds)
+        compactor.start()
+        for ingest in ingests.values():
+            ingest.start()
+        opened = opening.pop_all()
+    return Gateway(settings, catalog, credentials, store, compactor, pool, ingests, desk, kept, views, opened)
+
+
+def _pool_settings(settings: CubeSettings) -> PoolSettings:
+    return PoolSettings(settings.query_workers, settings.waiting_queries, settings.memory_bytes, settings.threads)
+
+
+def _stop(ingests: Mapping[str, StoreIngest]) -> None:
+    for ingest in ingests.values():
+        ingest.stop()

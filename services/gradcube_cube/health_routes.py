@@ -9,12 +9,18 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gradcube.cube.engine import COUNTERS
+from gradcube.cube.store import COUNTERS
 from gradcube_cube.gateway import Gateway
+from gradcube_cube.status import status, unready
+
+_GAUGES = {
+    "rows": "rows held", "lag": "records not yet read", "segments": "files of the cube and its rollups",
+    "freshness_seconds": "age of the newest row by its own time",
+}  # fmt: skip
 
 
 def health_router(gateway: Gateway) -> APIRouter:
-    """Ready means that facts are being read; queries are served in any case."""
+    """Ready means that every cube's topic is being read; queries are served in any case."""
     router = APIRouter()
     registry = CollectorRegistry()
     registry.register(_Counters(gateway))
@@ -25,13 +31,14 @@ def health_router(gateway: Gateway) -> APIRouter:
 
     @router.get("/ready")
     def ready() -> JSONResponse:
-        reason = gateway.ingest.state.reason
-        body = {"ready": reason is None, "checks": {"ingest": reason is None}, "reason": reason}
+        reason = unready(gateway)
+        checks = {f"ingest_{name}": one.state.reason is None for name, one in gateway.ingests.items()}
+        body = {"ready": reason is None, "checks": checks, "reason": reason}
         return JSONResponse(body, 200 if reason is None else 503)
 
     @router.get("/status")
-    def status() -> dict[str, Any]:
-        return gateway.status()
+    def tell() -> dict[str, Any]:
+        return status(gateway)
 
     @router.get("/metrics")
     def metrics() -> Response:
@@ -45,13 +52,25 @@ class _Counters(Collector):
         self._gateway = gateway
 
     def collect(self) -> Iterator[Metric]:
-        status = self._gateway.status()
+        told = status(self._gateway)
         for name in COUNTERS:
-            yield CounterMetricFamily(f"gradcube_cube_{name}", f"{name} since the database was made", status[name])
-        yield GaugeMetricFamily("gradcube_cube_rows", "facts held", status["rows"])
-        yield GaugeMetricFamily("gradcube_cube_ready", "1 while facts are read", float(status["reason"] is None))
-        if status["lag"] is not None:
-            yield GaugeMetricFamily("gradcube_cube_lag", "records not yet read", status["lag"])
+            counter = CounterMetricFamily(f"gradcube_cube_{name}", f"{name} since the cube was made", labels=["cube"])
+            for cube, values in told["cubes"].items():
+                counter.add_metric([cube], values[name])
+            yield counter
+        for name, text in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"gradcube_cube_{name}", text, labels=["cube"])
+            for cube, values in told["cubes"].items():
+                if values[name] is not None:
+                    gauge.add_metric([cube], values[name])
+            yield gauge
+        yield GaugeMetricFamily("gradcube_cube_ready", "1 while all topics are read", float(told["reason"] is None))
+        yield from self._queries(told["queries"])
+
+    def _queries(self, told: dict[str, Any]) -> Iterator[Metric]:
+        yield GaugeMetricFamily("gradcube_cube_queries_running", "statements that run", told["running"])
+        yield GaugeMetricFamily("gradcube_cube_queries_waiting", "statements that wait", told["waiting"])
+        yield CounterMetricFamily("gradcube_cube_query_processes_replaced", "query processes lost", told["replaced"])
 
     def describe(self) -> list[Metric]:
         return []

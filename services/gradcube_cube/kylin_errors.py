@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from gradcube.cube.answers import Busy
+from gradcube.cube.sandbox.request import Busy, EngineMissing
 from gradcube.errors import QueryError
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ async def _kylin(request: Request, error: Exception) -> JSONResponse:
 async def _query(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QueryError)
     position = "" if error.position is None else f" (at character {error.position})"
-    busy = isinstance(error, Busy)
+    busy = isinstance(error, Busy | EngineMissing)
     headers = {"Retry-After": "1"} if busy else None
     more = {"position": error.position, "hint": error.hint}
     return _body(request, 503 if busy else 500, f"{error}{position}", headers, **more)

@@ -1,11 +1,13 @@
 """What clients ask before they query: who am I, projects, tables, cubes, models, jobs. All read-only."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from gradcube_cube import descriptions
-from gradcube_cube.access import check_project
+from gradcube_cube.access import asker_of, check_project
+from gradcube_cube.descriptions import Table
 from gradcube_cube.gateway import Gateway
 from gradcube_cube.kylin_errors import KylinError
 
@@ -13,55 +15,63 @@ Listing = list[dict[str, Any]]
 
 
 def metadata_router(gateway: Gateway) -> APIRouter:
-    """Kylin's v1 paths, answered for the one project and the one cube."""
+    """Kylin's v1 paths, answered for the one project and every cube and view of the catalog."""
     router = APIRouter()
-    model, project = gateway.model, gateway.settings.project
 
     @router.api_route("/user/authentication", methods=["GET", "POST"])
-    def authenticated() -> dict[str, Any]:
-        authorities = [{"authority": name} for name in ("ROLE_ADMIN", "ROLE_ANALYST", "ALL_USERS")]
-        return {"userDetails": {"username": gateway.settings.user, "authorities": authorities, "disabled": False}}
+    def authenticated(request: Request) -> dict[str, Any]:
+        asker = asker_of(request)
+        authorities = [{"authority": name} for name in asker.authorities]
+        return {"userDetails": {"username": asker.name, "authorities": authorities, "disabled": False}}
 
     @router.get("/projects")
     def projects() -> Listing:
-        return [descriptions.project(project, model)]
+        return [descriptions.project(gateway.settings.project, gateway.catalog)]
 
     @router.get("/tables_and_columns")
     def tables_and_columns(project: str) -> Listing:
         check_project(gateway, project)
-        return descriptions.tables_and_columns(model)
+        return descriptions.tables_and_columns(_tables(gateway))
 
     @router.get("/tables")
     def tables(project: str) -> Listing:
         check_project(gateway, project)
-        return [descriptions.table(model)]
+        return [descriptions.table(one) for one in _tables(gateway)]
 
     _add_cubes(router, gateway)
     return router
 
 
+def _tables(gateway: Gateway) -> Iterator[Table]:
+    for model in gateway.catalog.cubes.values():
+        yield Table(model.name, model.columns)
+    for name in gateway.catalog.views:
+        yield Table(name, gateway.views.of(name), is_view=True)
+
+
 def _add_cubes(router: APIRouter, gateway: Gateway) -> None:
-    model, project = gateway.model, gateway.settings.project
+    models, project = gateway.catalog.cubes.values(), gateway.settings.project
 
     @router.get("/cubes")
     def cubes(projectName: str | None = None, cubeName: str | None = None) -> Listing:  # noqa: N803 - Kylin's names
         if projectName is not None:
             check_project(gateway, projectName)
-        cube = descriptions.cube(model, project)
-        return [cube] if cubeName is None or cubeName.lower() in cube["name"] else []
+        found = [descriptions.cube(model, project) for model in models]
+        return [cube for cube in found if cubeName is None or cubeName.lower() in cube["name"]]
 
     @router.get("/cube_desc/{name}/desc")
     def cube_description(name: str) -> dict[str, Any]:
-        if name != descriptions.cube_name(model):
-            raise KylinError(404, f"Cube {name[:100]} not found.")
-        return descriptions.cube_description(model)
+        for model in models:
+            if name == descriptions.cube_name(model):
+                return descriptions.cube_description(model)
+        raise KylinError(404, f"Cube {name[:100]} not found.")
 
     @router.get("/models")
-    def models(projectName: str | None = None) -> Listing:  # noqa: N803 - Kylin's name
+    def model_descriptions(projectName: str | None = None) -> Listing:  # noqa: N803 - Kylin's name
         if projectName is not None:
             check_project(gateway, projectName)
-        return [descriptions.model_description(model)]
+        return [descriptions.model_description(model) for model in models]
 
     @router.get("/jobs")
     def jobs() -> Listing:
-        return []  # nothing is ever built: facts are there when they are committed
+        return []  # nothing is ever built: rows are there when they are committed

@@ -80,7 +80,7 @@ class Stack:
             "agent": {"GRADCUBE_AGENT_COORDINATOR_URL": url},
             "metrics": {f"GRADCUBE_METRICS_{key.upper()}": value for key, value in self._metrics.items()},
             "cube": {
-                "GRADCUBE_CUBE_DATABASE": str(self.home / "cube.duckdb"),
+                "GRADCUBE_CUBE_STORE": str(self.home / "cube"),
                 "GRADCUBE_CUBE_PASSWORD_FILE": str(self.home / "password"),
             },
         }[name]

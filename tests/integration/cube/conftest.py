@@ -34,7 +34,7 @@ def make_topic(kafka: KafkaSettings) -> TopicSpec:
 @pytest.fixture
 def gateway(tmp_path: Path, kafka: KafkaSettings, topic: TopicSpec) -> Iterator[GatewayProcess]:
     """Running; it reads `topic`."""
-    process = GatewayProcess(tmp_path, kafka, cube_file=str(cube_file(tmp_path, topic.name)))
+    process = GatewayProcess(tmp_path, kafka, cubes=str(cubes_folder(tmp_path, topic.name)))
     process.start()
     yield process
     process.stop()
@@ -51,7 +51,7 @@ def running_with(broker: LocalBroker, directory: Path, values: Sequence[bytes]) 
     """A gateway that has read the values from a topic of its own, until the iterator goes on."""
     kafka = KafkaSettings(bootstrap=broker.bootstrap)
     topic = make_topic(kafka).name
-    process = GatewayProcess(directory, kafka, cube_file=str(cube_file(directory, topic)))
+    process = GatewayProcess(directory, kafka, cubes=str(cubes_folder(directory, topic)))
     process.start()
     produce(kafka, topic, values)
     process.wait_for_rows(len(values))
@@ -59,9 +59,11 @@ def running_with(broker: LocalBroker, directory: Path, values: Sequence[bytes]) 
     process.stop()
 
 
-def cube_file(directory: Path, topic: str) -> Path:
-    """The shipped cube, over another topic."""
+def cubes_folder(directory: Path, topic: str) -> Path:
+    """The shipped cube of facts alone, over another topic."""
     cube: dict[str, Any] = yaml.safe_load((schemas_dir() / "cubes" / "facts.yaml").read_text())
-    path = directory / "cube.yaml"
-    path.write_text(yaml.safe_dump({**cube, "source": {**cube["source"], "topic": topic}}, sort_keys=False))
-    return path
+    folder = directory / "cubes"
+    folder.mkdir(exist_ok=True)
+    body = {**cube, "source": {**cube["source"], "topic": topic}}
+    (folder / "facts.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
+    return folder

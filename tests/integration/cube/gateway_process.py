@@ -18,7 +18,7 @@ from gradcube.settings import KafkaSettings
 
 
 class GatewayProcess:
-    """Starts on `start()`; the same port, database and password after every restart."""
+    """Starts on `start()`; the same port, store and password after every restart."""
 
     def __init__(self, directory: Path, kafka: KafkaSettings, **settings: str) -> None:
         self.directory = directory
@@ -27,7 +27,7 @@ class GatewayProcess:
         self._environment = os.environ | {
             "GRADCUBE_KAFKA_BOOTSTRAP": kafka.bootstrap,
             "GRADCUBE_CUBE_PORT": str(self.port),
-            "GRADCUBE_CUBE_DATABASE": str(directory / "facts.duckdb"),
+            "GRADCUBE_CUBE_STORE": str(directory / "store"),
             "GRADCUBE_CUBE_PASSWORD_FILE": str(directory / "password"),
             "GRADCUBE_CUBE_RESERVE_BYTES": "0",
             **{f"GRADCUBE_CUBE_{name.upper()}": value for name, value in settings.items()},
@@ -60,6 +60,11 @@ class GatewayProcess:
             assert self.signal(signal.SIGTERM) == 0, self.log.read_text()
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -74,11 +79,14 @@ class GatewayProcess:
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         return query(self.kylin(), sql).rows
 
-    def status(self) -> dict[str, Any]:
+    def whole_status(self) -> dict[str, Any]:
         return dict(httpx.get(f"{self.url}/status", timeout=20).json())
 
-    def wait_for_rows(self, rows: int, timeout_seconds: float = 60) -> None:
-        wait_until(lambda: self.status()["rows"] >= rows, timeout_seconds, f"{rows} rows; log: {self.log}")
+    def status(self, cube: str = "FACTS") -> dict[str, Any]:
+        return dict(self.whole_status()["cubes"][cube])
+
+    def wait_for_rows(self, rows: int, timeout_seconds: float = 60, cube: str = "FACTS") -> None:
+        wait_until(lambda: self.status(cube)["rows"] >= rows, timeout_seconds, f"{rows} rows; log: {self.log}")
 
 
 def free_port() -> int:

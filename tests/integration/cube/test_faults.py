@@ -13,7 +13,7 @@ import httpx
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from tests.integration.cube.conftest import cube_file
+from tests.integration.cube.conftest import cubes_folder
 from tests.integration.cube.gateway_process import GatewayProcess, produce
 from tests.unit.cube.facts import value
 from tests.waiting import wait_until
@@ -113,14 +113,14 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a tmpfs needs root")
     directory = tmp_path / "disk"
     directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(directory)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(directory)], check=False)
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount a tmpfs")
     yield directory
     subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
-@pytest.mark.parametrize("reserve_bytes", ["0", "4000000"])
+@pytest.mark.parametrize("reserve_bytes", ["0", "2000000"])
 def test_full_disk_stalls_ingest_and_it_goes_on_by_itself(
     tiny_disk: Path, tmp_path: Path, broker: LocalBroker, topic: TopicSpec, reserve_bytes: str
 ) -> None:
@@ -128,13 +128,15 @@ def test_full_disk_stalls_ingest_and_it_goes_on_by_itself(
     gateway = GatewayProcess(
         tmp_path,
         kafka,
-        cube_file=str(cube_file(tmp_path, topic.name)),
-        database=str(tiny_disk / "facts.duckdb"),
+        cubes=str(cubes_folder(tmp_path, topic.name)),
+        store=str(tiny_disk / "store"),
         reserve_bytes=reserve_bytes,
     )
     gateway.start()
     total = 120_000
-    produce(kafka, topic.name, [value(number) for number in range(total)])
+    produce(kafka, topic.name, [value(number) for number in range(1000)])
+    gateway.wait_for_rows(1000)
+    produce(kafka, topic.name, [value(number) for number in range(1000, total)])
     wait_until(lambda: httpx.get(f"{gateway.url}/ready").json()["reason"] is not None, 60, "ingest stalls")
     ready = httpx.get(f"{gateway.url}/ready")
     assert ready.status_code == 503
@@ -152,7 +154,7 @@ def test_full_disk_stalls_ingest_and_it_goes_on_by_itself(
 def test_taken_port_is_refused_by_name_with_exit_78(gateway: GatewayProcess, tmp_path: Path) -> None:
     environment = os.environ | {
         "GRADCUBE_CUBE_PORT": str(gateway.port),
-        "GRADCUBE_CUBE_DATABASE": str(tmp_path / "other.duckdb"),
+        "GRADCUBE_CUBE_STORE": str(tmp_path / "other"),
         "GRADCUBE_CUBE_PASSWORD_FILE": str(tmp_path / "other-password"),
     }
     ended = subprocess.run(
@@ -166,13 +168,13 @@ def test_taken_port_is_refused_by_name_with_exit_78(gateway: GatewayProcess, tmp
     assert ended.returncode == 78
     assert f"127.0.0.1:{gateway.port}" in ended.stderr
     assert "pid" in ended.stderr
-    assert not (tmp_path / "other.duckdb").exists()
+    assert not (tmp_path / "other").exists()
 
 
-def test_second_gateway_on_the_same_database_is_refused(gateway: GatewayProcess, kafka: KafkaSettings) -> None:
+def test_second_gateway_on_the_same_store_is_refused(gateway: GatewayProcess) -> None:
     environment = os.environ | {
         "GRADCUBE_CUBE_PORT": "0",
-        "GRADCUBE_CUBE_DATABASE": str(gateway.directory / "facts.duckdb"),
+        "GRADCUBE_CUBE_STORE": str(gateway.directory / "store"),
         "GRADCUBE_CUBE_PASSWORD_FILE": str(gateway.directory / "password"),
     }
     ended = subprocess.run(

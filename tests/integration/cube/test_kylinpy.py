@@ -161,7 +161,10 @@ def test_odd_request_is_refused_clearly(filled: GatewayProcess, content: bytes, 
 
 def test_health_is_open_and_tells_counts(filled: GatewayProcess) -> None:
     assert httpx.get(f"{filled.url}/ready").status_code == 200
-    assert "gradcube_cube_rows 100.0" in httpx.get(f"{filled.url}/metrics").text
+    assert 'gradcube_cube_rows{cube="FACTS"} 100.0' in httpx.get(f"{filled.url}/metrics").text
     wait_until(lambda: filled.status()["lag"] == 0, 30, "the lag is measured anew")
     status = filled.status()
-    assert (status["facts"], status["lag"], status["ingest"], status["reason"]) == (100, 0, "running", None)
+    assert (status["facts"], status["lag"], status["stale"], status["reason"]) == (100, 0, None, None)
+    whole = filled.whole_status()
+    assert (whole["ingest"], whole["reason"], whole["compaction"]) == ("running", None, None)
+    assert set(whole["queries"]["walls"]) >= {"seccomp", "landlock"}

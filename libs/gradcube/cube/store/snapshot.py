@@ -32,6 +32,14 @@ class Snapshot:
                     return select(self._directory, layout, one, self._view.segments(layout.cube, version, relation))
         raise KeyError(relation)
 
+    def columns(self, relation: str) -> tuple[tuple[str, str], ...]:
+        """Name and DuckDB type of each column of `select`. Raises KeyError."""
+        for layout in self._seen():
+            for one in layout.relations:
+                if one.name == relation:
+                    return one.columns
+        raise KeyError(relation)
+
     def segments(self, relation: str) -> tuple[Segment, ...]:
         """The files behind it."""
         return next(

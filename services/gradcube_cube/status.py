@@ -1,0 +1,48 @@
+"""A gateway in, what /status, /ready and /metrics tell of it out: counts and reasons, no data."""
+
+from typing import Any
+
+from gradcube_cube.gateway import Gateway
+
+
+def status(gateway: Gateway) -> dict[str, Any]:
+    """Of each cube, of compaction, of the query pool with the walls around it, and of the answers kept."""
+    reason = unready(gateway)
+    return {
+        "ingest": "running" if reason is None else "stalled",
+        "reason": reason,
+        "compaction": gateway.compactor.reason,
+        "cubes": {name: cube_status(gateway, name) for name in gateway.catalog.cubes},
+        "views": sorted(gateway.catalog.views),
+        "queries": gateway.pool.status(),
+        "kept": gateway.kept.counts(),
+    }
+
+
+def cube_status(gateway: Gateway, name: str) -> dict[str, Any]:
+    """`freshness_seconds` is the age of the newest row by its own time, null for an empty cube."""
+    store, ingest = gateway.store, gateway.ingests[name]
+    offsets = {f"{topic}-{partition}": offset for (topic, partition), offset in sorted(store.offsets(name).items())}
+    view = store.view
+    return {
+        "rows": store.rows(name),
+        **store.counters(name),
+        "topic": gateway.catalog.cubes[name].topic,
+        "offsets": offsets,
+        "lag": ingest.state.lag,
+        "freshness_seconds": ingest.age_seconds,
+        "stale": ingest.stale,
+        "segments": sum(len(those) for place, those in view.live.items() if place[0] == name),
+        "version": view.versions[name],
+        "switched": store.is_switched(name),
+        "reason": ingest.state.reason,
+    }
+
+
+def unready(gateway: Gateway) -> str | None:
+    """Why not every cube is being read; None when all are."""
+    reasons: dict[str, list[str]] = {}
+    for name, ingest in gateway.ingests.items():
+        if ingest.state.reason is not None:
+            reasons.setdefault(ingest.state.reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()) or None
