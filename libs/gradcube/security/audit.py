@@ -52,7 +52,11 @@ class AuditLog:
         self._broken: str | None = None
         self._lost = 0
         self._lock = _exclusive(path)
-        self._file = AuditFile(path, key, self._settings.sign_every, self._settings.rotate_bytes, clock)
+        try:
+            self._file = AuditFile(path, key, self._settings.sign_every, self._settings.rotate_bytes, clock)
+        except BaseException:
+            self._lock.close()
+            raise
         self._writer = threading.Thread(target=self._run, name="audit", daemon=True)
         self._writer.start()
 

@@ -35,8 +35,8 @@ def check_password(password: str) -> None:
     """Raises ConfigError for one too short to withstand guessing, or too long to be one."""
     if len(password) < MIN_CHARACTERS:
         raise ConfigError(f"the password has {len(password)} characters; it must have at least {MIN_CHARACTERS}")
-    if len(password.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ConfigError(f"the password has more than {MAX_BYTES} bytes")
+    if "\0" in password or len(password.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise ConfigError(f"the password has more than {MAX_BYTES} bytes, or a NUL")
 
 
 def hash_password(password: str, cost: Cost | None = None) -> str:
@@ -49,8 +49,8 @@ def hash_password(password: str, cost: Cost | None = None) -> str:
 def verify_password(password: str, stored: str) -> bool:
     """Compares in constant time. Raises ConfigError when `stored` is no such hash."""
     cost, salt, expected = parse_hash(stored)
-    if len(password.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        return False
+    if "\0" in password or len(password.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        return False  # to HMAC, which scrypt begins with, a password is the same with zeros behind it
     return hmac.compare_digest(_scrypt(password, salt, cost), expected)
 
 

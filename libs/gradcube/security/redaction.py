@@ -12,9 +12,11 @@ from gradcube.clients.scanner import pieces
 HIDDEN = "'***'"
 MAX_CHARACTERS = 8192
 _MARK = re.compile(r"/\*\s*secret\s*\*/", re.IGNORECASE)
-# A literal in quotes, whatever stands before them (E'..', date '..'), to its end or, unended, to that of the text;
-# anything else up to where a value can end.
-_VALUE = re.compile(r"""\s*(?:[A-Za-z_&]*\s*(?:'(?:[^']|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z))|[^\s,()]+)""", re.DOTALL)
+# What may stand between the mark and its value; then a literal in quotes, whatever stands before them (E'..',
+# date '..'), to its end or, unended, to that of the text; anything else up to where a value can end.
+_BETWEEN = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*)*", re.DOTALL)
+_QUOTED = re.compile(r"""[A-Za-z_&]*\s*(?:'(?P<one>(?:[^']|'')*)|"(?P<two>(?:[^"]|"")*))['"]?""", re.DOTALL)
+_BARE = re.compile(r"[^\s,()]+")
 
 
 @dataclass(frozen=True)
@@ -43,22 +45,28 @@ class Redacted:
 
 def redact(statement: str) -> Redacted:
     """Never fails, whatever the text is: what is refused is recorded too."""
-    kept, secrets, at = [], [], 0
+    kept: list[str] = []
+    secrets: set[str] = set()
+    at = 0
     for piece in pieces(statement):
         if piece.kind != "comment" or piece.start < at or not _MARK.fullmatch(piece.text):
             continue
         end = piece.start + len(piece.text)
-        value = _VALUE.match(statement, end)
+        between = _BETWEEN.match(statement, end)
+        assert between is not None  # it also matches nothing
+        begin = between.end()
+        value = _QUOTED.match(statement, begin) or _BARE.match(statement, begin)
         if value is not None:
             kept += [statement[at:end], HIDDEN]
-            secrets += _forms(value[0].strip())
+            secrets |= _forms(value)
             at = value.end()
     text = "".join([*kept, statement[at:]])
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return Redacted(text[:MAX_CHARACTERS], len(text), digest, tuple(secrets))
 
 
-def _forms(value: str) -> list[str]:
+def _forms(value: re.Match[str]) -> set[str]:
     """The literal as written, and what it means: an error may quote either."""
-    bare = value.strip("'\"")
-    return [one for one in {value, bare, bare.replace("''", "'")} if one]
+    groups = value.groupdict()
+    inside = groups.get("one") or groups.get("two") or value[0]
+    return {value[0].strip(), inside, inside.replace("''", "'")}
