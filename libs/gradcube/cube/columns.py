@@ -14,7 +14,7 @@ from gradcube.cube.model import Column, CubeModel
 from gradcube.cube.store.batches import ARROW
 from gradcube.errors import SchemaError
 
-_PART = 5_000
+_PART = 10_000
 """Values that one bad one makes slow."""
 _WANTED: dict[str, set[type]] = {"VARCHAR": {str}, "DOUBLE": {float, int}, "BOOLEAN": {bool}}
 _LAST_MILLIS = 253_402_300_799_999  # the end of the year 9999

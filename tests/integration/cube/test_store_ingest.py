@@ -118,7 +118,7 @@ def test_bulk_consumer_reads_what_the_other_one_reads(
 ) -> None:
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, compression_type=compression)
     for number in range(500):
-        headers = [("name", b"x" * (number % 3)), ("none", None)] if number % 5 == 0 else None
+        headers = [("name", b"x" * (number % 3)), ("none", b"")] if number % 5 == 0 else None
         key = None if number % 7 == 0 else b"k" * number
         body = None if number % 11 == 0 and key is not None else b"v" * number
         producer.send(topic.name, body, key, headers=headers, timestamp_ms=1_795_492_800_000 + number * 1000)

@@ -2,13 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from gradcube.errors import ConfigError
 
@@ -17,19 +16,13 @@ DRAFT = ".draft"
 
 def write_parquet(path: Path, table: pa.Table) -> int:
     """Returns the file's size in bytes, when the disk has it. Raises OSError, and then there is no file."""
-    options: dict[str, Any] = {"compression": "lz4", "coerce_timestamps": "us"}
-    return write_whole(path, lambda file: pq.write_table(table, file, **options))
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> int:
-    """The same for any content."""
     make_directory(path.parent)
     draft = path.with_name(path.name + DRAFT)
     try:
-        with draft.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        # By name, not into a Python file: each flush of a column would wait for Python's lock.
+        local = LocalFileSystem()
+        pq.write_table(table, str(draft), filesystem=local, compression="lz4", coerce_timestamps="us")
+        sync_file(draft)
         return adopt(draft, path)
     except BaseException:
         with suppress(OSError):

@@ -14,7 +14,7 @@ from gradcube.errors import ConfigError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS versions (
-    cube TEXT, version INTEGER, fingerprint TEXT NOT NULL, layout TEXT NOT NULL, live INTEGER NOT NULL,
+    cube TEXT, version INTEGER, layout TEXT NOT NULL, live INTEGER NOT NULL,
     PRIMARY KEY (cube, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (
     path TEXT PRIMARY KEY, cube TEXT NOT NULL, version INTEGER NOT NULL, relation TEXT NOT NULL, day TEXT NOT NULL,
@@ -93,8 +93,8 @@ class Manifest:
 
     def add_version(self, version: Version, layout: Layout, live: bool) -> None:
         """A new one without segments."""
-        values = (*version, layout.fingerprint, layout.to_json(), int(live))
-        self._db.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", values)
+        values = (*version, layout.to_json(), int(live))
+        self._db.execute("INSERT INTO versions VALUES (?, ?, ?, ?)", values)
 
     def switch(self, version: Version) -> None:
         """Readers see this version of the cube from now on."""

@@ -1,9 +1,8 @@
 """A cube's model in, the relations that the store keeps of it out: raw rows and each rollup. Pure functions."""
 
-import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gradcube.cube.model import ROWS_COUNT, CubeModel, Rollup
 from gradcube.errors import ConfigError
@@ -16,13 +15,13 @@ ARRIVAL = "$ARRIVAL"
 class Relation:
     """`columns` are (name, DuckDB type) in the order of `select *`; `groups` are a rollup's dimensions, else empty.
 
-    `order` is how day segments are sorted, so that a file's statistics rule most of it out.
+    `order` is how day segments are sorted, so that statistics rule most of a file out; files of any order are read.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     groups: tuple[str, ...]
-    order: tuple[str, ...]
+    order: tuple[str, ...] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,6 @@ class Layout:
         """What `to_json` wrote."""
         cube, time, key, latest, carry, relations = json.loads(text)
         return Layout(cube, time, key, latest, tuple(carry), tuple(_relation(*one) for one in relations))
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same layout."""
-        return hashlib.blake2b(self.to_json().encode(), digest_size=16).hexdigest()
 
 
 def layout_of(model: CubeModel) -> Layout:

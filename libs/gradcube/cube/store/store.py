@@ -201,6 +201,10 @@ class Store:
         known = self._manifest.versions()
         self._layouts = {version: layout for version, (layout, _) in known.items()}
         seen = {cube: number for (cube, number), (_, live) in known.items() if live and cube in self._models}
+        for cube in self._fed.keys() - seen.keys():  # the version that readers saw was dropped
+            with self._manifest.transaction():
+                self._manifest.switch(self._fed[cube])
+            seen[cube] = self._fed[cube][1]
         self._catalogue = Catalogue(segments, seen)
         self._offsets: dict[Version, dict[tuple[str, int], int]] = {}
         self._counters: dict[Version, dict[str, int]] = {}

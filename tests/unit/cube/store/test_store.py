@@ -15,6 +15,7 @@ from tests.waiting import wait_until
 from gradcube.cube.model import Retention, Rollup
 from gradcube.cube.store import Compactor, Store
 from gradcube.cube.store import files as store_files
+from gradcube.cube.store.manifest import Manifest
 from gradcube.errors import ConfigError
 
 PLACE = (TOPIC, 0)
@@ -265,3 +266,25 @@ def test_value_that_only_an_earlier_row_knew_is_carried_on_before_and_after_merg
         for _ in range(2):
             assert ask(store, "SELECT METRIC_VALUE, NODE FROM t") == [(3.0, "first")]
             Compactor(store).run_once(settled=True)
+
+
+def test_version_that_readers_saw_and_that_was_dropped_gives_way_to_the_one_that_is_written(tmp_path: Path) -> None:
+    changed = replace(FACTS, rollups=())
+    for model in (FACTS, changed):
+        with closing(open_store(tmp_path, model)) as store:
+            store.write("FACTS", rows_of([1]), {})
+    with closing(Manifest(tmp_path / "manifest.sqlite")) as manifest, manifest.transaction():
+        manifest.drop_version(("FACTS", 1))
+    with closing(open_store(tmp_path, changed)) as store:
+        assert store.is_switched("FACTS")
+        assert values(store) == [1.0]
+        assert all("/2/" in str(path) for path in files_of(tmp_path))
+
+
+def test_another_order_of_rows_is_no_new_version(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path)) as store:
+        store.write("FACTS", rows_of([1]), {})
+    mandatory = tuple(replace(rollup, mandatory=("JOB",)) for rollup in ROLLUPS)
+    with closing(open_store(tmp_path, replace(FACTS, rollups=mandatory))) as store:
+        assert store.is_switched("FACTS")
+        assert values(store) == [1.0]
