@@ -19,11 +19,12 @@ def service_of(container: Object) -> str | None:
     return str(command[2]) if command[:2] == ["python", "-m"] and len(command) > 2 else None
 
 
-def service_settings(service: str) -> type[ServiceSettings]:
-    """The settings class of a service's package."""
+def service_settings(service: str) -> tuple[type[Settings], ...]:
+    """The settings classes of a service: its package's own, and those of the library that it names in `ALSO_READ`."""
     module = importlib.import_module(f"{service}.settings")
     classes = [found for _, found in inspect.getmembers(module, inspect.isclass) if found.__module__ == module.__name__]
-    return next(found for found in classes if issubclass(found, ServiceSettings))
+    own = next(found for found in classes if issubclass(found, ServiceSettings))
+    return own, *getattr(module, "ALSO_READ", ())
 
 
 def names(settings: type[Settings]) -> dict[str, str]:
@@ -45,7 +46,7 @@ def literals(container: Object, config_maps: Mapping[str, Mapping[str, str]]) ->
 def problems(container: Object, config_maps: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Variables that nobody reads, values that the service would refuse, and what it lacks."""
     service = service_of(container)
-    known = (*SHARED, service_settings(service)) if service else SHARED
+    known = (*SHARED, *service_settings(service)) if service else SHARED
     given = {name: value for name, value in literals(container, config_maps).items() if name.startswith(PREFIX)}
     readable = {name for settings in known for name in names(settings)}
     for name in sorted(given.keys() - readable):

@@ -1,4 +1,6 @@
-"""/gradcube/v1/queries: ask now, look how far it is, fetch the answer page by page, or end it. The owner's only."""
+"""/gradcube/v1/queries: ask now, look how far it is, fetch the answer page by page, or end it. The owner's only;
+an operator may end anybody's.
+"""
 
 from typing import Any
 from uuid import uuid4
@@ -8,6 +10,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from gradcube.cube.sandbox.request import Cancelled
 from gradcube.errors import QueryError
+from gradcube.security.roles import may_do
 from gradcube_cube.access import asker_of, check_project
 from gradcube_cube.bodies import question, read_object
 from gradcube_cube.gateway import Gateway
@@ -23,7 +26,7 @@ def async_router(gateway: Gateway) -> APIRouter:
     @router.post("/queries")
     async def submit(request: Request) -> Response:
         body = await read_object(request)
-        check_project(gateway, body.get("project", gateway.settings.project))
+        check_project(gateway, request, body.get("project", gateway.settings.project))
         kept = await _ask(gateway, request, body)
         return JSONResponse(describe(gateway, kept), 202, {"Location": f"/gradcube/v1/queries/{kept.id}"})
 
@@ -48,8 +51,8 @@ def async_router(gateway: Gateway) -> APIRouter:
 
     @router.delete("/queries/{query_id}")
     def end(request: Request, query_id: str) -> Response:
-        kept = _find(gateway, request, query_id)
-        gateway.pool.cancel(query_id)
+        kept = _find(gateway, request, query_id, others=may_do(asker_of(request).principal.role, "cancel_others"))
+        gateway.desk.cancel(query_id)
         gateway.kept.forget(kept)
         return Response(status_code=204)
 
@@ -65,11 +68,11 @@ async def _ask(gateway: Gateway, request: Request, body: dict[str, Any]) -> Kept
     except BaseException:
         gateway.kept.give_back()
         raise
-    return gateway.kept.add(query_id, asker.name, future)
+    return gateway.kept.add(query_id, asker.principal.name, future)
 
 
-def _find(gateway: Gateway, request: Request, query_id: str) -> Kept:
-    kept = gateway.kept.find(query_id, asker_of(request).name)
+def _find(gateway: Gateway, request: Request, query_id: str, *, others: bool = False) -> Kept:
+    kept = gateway.kept.find(query_id, None if others else asker_of(request).principal.name)
     if kept is None:
         raise KylinError(404, f"There is no query {query_id[:40]}; its answer may have been dropped.")
     return kept
@@ -78,9 +81,8 @@ def _find(gateway: Gateway, request: Request, query_id: str) -> Kept:
 def describe(gateway: Gateway, kept: Kept) -> dict[str, Any]:
     """`state` is waiting, running, done, failed or cancelled; `percent` is the engine's estimate, or null."""
     if not kept.future.done():
-        progress = gateway.pool.progress(kept.id)
-        state, percent, rows = (progress.state, progress.percent, progress.rows) if progress else ("running", None, 0)
-        return {"id": kept.id, "state": state, "percent": percent, "rows": rows}
+        now = gateway.desk.progress(kept.id)
+        return {"id": kept.id, "state": now.state, "percent": now.percent, "rows": now.rows}
     if kept.error is not None:
         return {"id": kept.id, "state": "cancelled" if isinstance(kept.error, Cancelled) else "failed"} | {
             "percent": None, "rows": 0, **_told(kept.error)

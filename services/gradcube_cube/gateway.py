@@ -11,10 +11,14 @@ from gradcube.cube.sandbox.pool import QueryPool
 from gradcube.cube.sandbox.request import PoolSettings
 from gradcube.cube.store import Compactor, Store
 from gradcube.cube.store_ingest import StoreIngest
+from gradcube.security.audit import AuditLog, AuditSettings
+from gradcube.security.limits import Admission, RateLimiter
+from gradcube.security.settings import SecuritySettings
+from gradcube.security.users import Users
+from gradcube.security.users_file import ensure_users
 from gradcube.settings import KafkaSettings
 from gradcube_cube.desk import Desk
 from gradcube_cube.kept import KeptResults
-from gradcube_cube.passwords import Credentials, load_password
 from gradcube_cube.settings import CubeSettings
 from gradcube_cube.view_columns import ViewColumns
 
@@ -27,7 +31,9 @@ class Gateway:
 
     settings: CubeSettings
     catalog: Catalog
-    credentials: Credentials
+    users: Users
+    rates: RateLimiter
+    audit: AuditLog
     store: Store
     compactor: Compactor
     pool: QueryPool
@@ -42,11 +48,15 @@ class Gateway:
         self.opened.close()
 
 
-def open_gateway(settings: CubeSettings, kafka: KafkaSettings) -> Gateway:
+def open_gateway(settings: CubeSettings, kafka: KafkaSettings, security: SecuritySettings) -> Gateway:
     """Opens the store, begins to read every cube's topic and starts the query processes. Raises ConfigError."""
     catalog = load_catalog(settings.cubes)
-    credentials = Credentials(settings.user, load_password(settings.password_file))
+    ensure_users(security.users_file, settings.password_file, settings.user)
+    users = Users(security.users_file)
+    rates = RateLimiter(settings.requests_per_second, settings.requests_at_once)
     with ExitStack() as opening:
+        audit = AuditLog.open(security.audit_file, security.audit_key_file, _audit_settings(security))
+        opening.callback(audit.close)
         store = Store(settings.store, catalog.cubes.values())
         opening.callback(store.close)
         compactor = Compactor(store)
@@ -56,18 +66,30 @@ def open_gateway(settings: CubeSettings, kafka: KafkaSettings) -> Gateway:
         reading = IngestSettings(settings.store.absolute(), settings.reserve_bytes, BATCH_RECORDS)
         ingests = {name: StoreIngest(store, name, kafka, reading) for name in catalog.cubes}
         opening.callback(_stop, ingests)
-        desk = Desk(Asking(catalog, store, pool), pool)
+        desk = Desk(Asking(catalog, store, pool), pool, _admission(settings), audit)
         kept = KeptResults(settings.kept_results, settings.kept_bytes, settings.kept_seconds)
         views = ViewColumns(catalog, store, pool, settings.timeout_seconds)
         compactor.start()
         for ingest in ingests.values():
             ingest.start()
         opened = opening.pop_all()
-    return Gateway(settings, catalog, credentials, store, compactor, pool, ingests, desk, kept, views, opened)
+    return Gateway(
+        settings, catalog, users, rates, audit, store, compactor, pool, ingests, desk, kept, views, opened
+    )  # fmt: skip
 
 
 def _pool_settings(settings: CubeSettings) -> PoolSettings:
     return PoolSettings(settings.query_workers, settings.waiting_queries, settings.memory_bytes, settings.threads)
+
+
+def _admission(settings: CubeSettings) -> Admission:
+    """One place is always for somebody else, and a quarter of the line."""
+    workers, waiting = settings.query_workers, settings.waiting_queries
+    return Admission(workers, waiting, max(1, waiting * 3 // 4), max(1, workers - 1))
+
+
+def _audit_settings(security: SecuritySettings) -> AuditSettings:
+    return AuditSettings(rotate_bytes=security.audit_rotate_bytes, fsync_seconds=security.audit_fsync_seconds)
 
 
 def _stop(ingests: Mapping[str, StoreIngest]) -> None:

@@ -65,12 +65,12 @@ class KeptResults:
         future.add_done_callback(lambda _: self._end(kept))
         return kept
 
-    def find(self, query_id: str, owner: str) -> Kept | None:
-        """The owner's query; None for nobody's and for somebody else's."""
+    def find(self, query_id: str, owner: str | None) -> Kept | None:
+        """The owner's query, or with None anybody's; None when it isn't there or somebody else's."""
         with self._lock:
             self._tidy()
             kept = self._kept.get(query_id)
-            return kept if kept is not None and kept.owner == owner else None
+            return kept if kept is not None and owner in (None, kept.owner) else None
 
     def forget(self, kept: Kept) -> None:
         """Its answer may go."""

@@ -3,6 +3,7 @@
 Our own clients also read `position` (1-based, in the statement) and `hint`; Kylin's skip what they do not know.
 """
 
+import math
 from typing import Any
 
 import structlog
@@ -11,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from gradcube.cube.sandbox.request import Busy, EngineMissing
-from gradcube.errors import QueryError
+from gradcube.errors import AccessError, AuditError, ConfigError, NotAuthenticated, QueryError, TooMany
 
 _log = structlog.get_logger(__name__)
 
@@ -28,6 +29,9 @@ def install_error_handlers(app: FastAPI) -> None:
     """Maps our errors, the framework's and whatever else to Kylin's statuses."""
     app.add_exception_handler(KylinError, _kylin)
     app.add_exception_handler(QueryError, _query)
+    app.add_exception_handler(AccessError, _access)
+    app.add_exception_handler(AuditError, _unavailable)
+    app.add_exception_handler(ConfigError, _unavailable)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -50,6 +54,20 @@ async def _query(request: Request, error: Exception) -> JSONResponse:
     headers = {"Retry-After": "1"} if busy else None
     more = {"position": error.position, "hint": error.hint}
     return _body(request, 503 if busy else 500, f"{error}{position}", headers, **more)
+
+
+async def _access(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, NotAuthenticated):
+        return _body(request, 401, str(error), {"WWW-Authenticate": 'Basic realm="gradcube", charset="UTF-8"'})
+    if isinstance(error, TooMany):
+        return _body(request, 429, str(error), {"Retry-After": str(math.ceil(error.retry_after_seconds))})
+    return _body(request, 403, str(error))
+
+
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    """The users file cannot be read, or the audit chain not written: the log says which, a client need not know."""
+    _log.error("request_refused", path=request.url.path, reason=str(error))
+    return _body(request, 503, "The gateway cannot answer now; its log says why.", {"Retry-After": "5"})
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

@@ -22,20 +22,21 @@ def metadata_router(gateway: Gateway) -> APIRouter:
     def authenticated(request: Request) -> dict[str, Any]:
         asker = asker_of(request)
         authorities = [{"authority": name} for name in asker.authorities]
-        return {"userDetails": {"username": asker.name, "authorities": authorities, "disabled": False}}
+        return {"userDetails": {"username": asker.principal.name, "authorities": authorities, "disabled": False}}
 
     @router.get("/projects")
-    def projects() -> Listing:
-        return [descriptions.project(gateway.settings.project, gateway.catalog)]
+    def projects(request: Request) -> Listing:
+        name = gateway.settings.project
+        return [descriptions.project(name, gateway.catalog)] if asker_of(request).principal.may_enter(name) else []
 
     @router.get("/tables_and_columns")
-    def tables_and_columns(project: str) -> Listing:
-        check_project(gateway, project)
+    def tables_and_columns(request: Request, project: str) -> Listing:
+        check_project(gateway, request, project)
         return descriptions.tables_and_columns(_tables(gateway))
 
     @router.get("/tables")
-    def tables(project: str) -> Listing:
-        check_project(gateway, project)
+    def tables(request: Request, project: str) -> Listing:
+        check_project(gateway, request, project)
         return [descriptions.table(one) for one in _tables(gateway)]
 
     _add_cubes(router, gateway)
@@ -53,9 +54,13 @@ def _add_cubes(router: APIRouter, gateway: Gateway) -> None:
     models, project = gateway.catalog.cubes.values(), gateway.settings.project
 
     @router.get("/cubes")
-    def cubes(projectName: str | None = None, cubeName: str | None = None) -> Listing:  # noqa: N803 - Kylin's names
+    def cubes(
+        request: Request,
+        projectName: str | None = None,  # noqa: N803 - Kylin's names
+        cubeName: str | None = None,  # noqa: N803
+    ) -> Listing:
         if projectName is not None:
-            check_project(gateway, projectName)
+            check_project(gateway, request, projectName)
         found = [descriptions.cube(model, project) for model in models]
         return [cube for cube in found if cubeName is None or cubeName.lower() in cube["name"]]
 
@@ -67,9 +72,9 @@ def _add_cubes(router: APIRouter, gateway: Gateway) -> None:
         raise KylinError(404, f"Cube {name[:100]} not found.")
 
     @router.get("/models")
-    def model_descriptions(projectName: str | None = None) -> Listing:  # noqa: N803 - Kylin's name
+    def model_descriptions(request: Request, projectName: str | None = None) -> Listing:  # noqa: N803 - Kylin's name
         if projectName is not None:
-            check_project(gateway, projectName)
+            check_project(gateway, request, projectName)
         return [descriptions.model_description(model) for model in models]
 
     @router.get("/jobs")

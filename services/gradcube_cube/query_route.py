@@ -23,7 +23,7 @@ def query_router(gateway: Gateway) -> APIRouter:
     @router.post("/query")
     async def query(request: Request) -> Response:
         body = await read_object(request)
-        check_project(gateway, body.get("project"))
+        check_project(gateway, request, body.get("project"))
         question = kylin_question(body, gateway.settings.kylin_limits)
         answer = await gateway.desk.ask(request, asker_of(request), question, uuid4().hex)
         return Response(await run_in_threadpool(render, answer, gateway.catalog), media_type="application/json")

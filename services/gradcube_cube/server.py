@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,11 +34,15 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket) -> None:
+def serve(app: FastAPI, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
     """Answers until SIGTERM or SIGINT, then ends what is under way (at most 5 s) and returns."""
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=5,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
+    )  # fmt: skip
+    server = _Server(config)
     host, port = listener.getsockname()[:2]
-    _log.info("gateway_listening", host=host, port=port)
+    _log.info("gateway_listening", host=host, port=port, tls=tls is not None)
     server.run(sockets=[listener])
 
 

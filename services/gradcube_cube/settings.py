@@ -9,8 +9,10 @@ from pydantic_settings import SettingsConfigDict
 
 from gradcube.cube.asking import Limits
 from gradcube.errors import ConfigError
+from gradcube.security.settings import SecuritySettings
 from gradcube.settings import ServiceSettings
 
+ALSO_READ = (SecuritySettings,)
 _GONE = {
     "GRADCUBE_CUBE_DATABASE": "GRADCUBE_CUBE_STORE to a directory, which is filled from the topics",
     "GRADCUBE_CUBE_CUBE_FILE": "GRADCUBE_CUBE_CUBES to the folder of the cube files",
@@ -28,10 +30,11 @@ class CubeSettings(ServiceSettings):
 
     port: int = Field(default=7070, ge=0, le=65535)
     store: Path = Field(default_factory=lambda: _state_dir() / "cube")
-    """The directory that holds all cubes; nothing is written outside of it but the password at the first start."""
+    """The directory of all cubes; beside it only users, the first password and the audit chain are written."""
     password_file: Path = Field(default_factory=lambda: _state_dir() / "cube-password")
-    """Made with a random password (mode 600) at the first start."""
-    user: str = Field(default="ADMIN", min_length=1, pattern=r"^[^:]*$")
+    """Of the administrator of the first start; made with a random one (mode 600) when it is not there."""
+    user: str = "ADMIN"
+    """The administrator's name at the first start; later ones: gradcube user."""
     project: str = Field(default="gradcube", pattern=r"^[A-Za-z0-9_]+$")
     cubes: Path | None = None
     """A folder of declarations; default: schemas/cubes."""
@@ -45,8 +48,12 @@ class CubeSettings(ServiceSettings):
     """Of each query process; the store's merges take at most 512 MB beside them."""
     threads: int = Field(default=2, ge=1)
     """Of each query process."""
-    query_workers: int = Field(default=2, ge=1)
+    query_workers: int = Field(default=3, ge=1)
+    """Processes; one user takes all but one of them."""
     waiting_queries: int = Field(default=128, ge=1)
+    requests_per_second: float = Field(default=200.0, gt=0)
+    """Of one user, after `requests_at_once`."""
+    requests_at_once: int = Field(default=1000, ge=1)
     kept_results: int = Field(default=64, ge=1)
     """Answers of asynchronous queries at once: the oldest that are done make room."""
     kept_bytes: int = Field(default=256 * 2**20, ge=1024)

@@ -16,6 +16,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
         "views": sorted(gateway.catalog.views),
         "queries": gateway.pool.status(),
         "kept": gateway.kept.counts(),
+        "audit": gateway.audit.broken or "written",
     }
 
 
@@ -40,7 +41,9 @@ def cube_status(gateway: Gateway, name: str) -> dict[str, Any]:
 
 
 def unready(gateway: Gateway) -> str | None:
-    """Why not every cube is being read; None when all are."""
+    """Why not every cube is being read, or nothing can be answered; None when all is well."""
+    if gateway.audit.broken is not None:
+        return f"audit: {gateway.audit.broken}"
     reasons: dict[str, list[str]] = {}
     for name, ingest in gateway.ingests.items():
         if ingest.state.reason is not None:

@@ -19,7 +19,7 @@ def stream_router(gateway: Gateway) -> APIRouter:
     async def query(request: Request) -> Response:
         kind = accepted(request.headers.get("Accept"))
         body = await read_object(request)
-        check_project(gateway, body.get("project", gateway.settings.project))
+        check_project(gateway, request, body.get("project", gateway.settings.project))
         query_id = uuid4().hex
         asked = question(body, gateway.settings.stream_limits)
         answer = await gateway.desk.ask(request, asker_of(request), asked, query_id)

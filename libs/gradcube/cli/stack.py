@@ -82,6 +82,9 @@ class Stack:
             "cube": {
                 "GRADCUBE_CUBE_STORE": str(self.home / "cube"),
                 "GRADCUBE_CUBE_PASSWORD_FILE": str(self.home / "password"),
+                "GRADCUBE_CUBE_USERS_FILE": str(self.home / "users.json"),
+                "GRADCUBE_CUBE_AUDIT_FILE": str(self.home / "audit" / "audit.jsonl"),
+                "GRADCUBE_CUBE_AUDIT_KEY_FILE": str(self.home / "audit.key"),
             },
         }[name]
         port = self.ports[name]

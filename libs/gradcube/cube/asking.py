@@ -23,7 +23,7 @@ class Sight(Protocol):
         ...
 
     def restricted(self, model: CubeModel, columns: Sequence[tuple[str, str]], select: str) -> str:
-        """The same columns (name, DuckDB type) of the rows he may see. Raises QueryError when it is none."""
+        """The same columns (name, DuckDB type) of the rows he may see. Raises Forbidden when it is none."""
         ...
 
 
@@ -90,32 +90,53 @@ class Answer:
         return rows(self.result.batches)
 
 
+class Prepared:
+    """A statement that was translated: `start` it, or `close` it. What was committed before is what it sees."""
+
+    def __init__(
+        self, request: Request, finish: Callable[[Result], Answer], snapshot: Snapshot, pool: QueryPool
+    ) -> None:
+        self._request, self._finish, self._snapshot, self._pool = request, finish, snapshot, pool
+
+    def start(self) -> "Future[Answer]":
+        """The answer to come. Raises Busy when the pool's line is full."""
+        try:
+            future = self._pool.submit(self._request)
+        except BaseException:
+            self.close()
+            raise
+        future.add_done_callback(lambda _: self.close())
+        return _then(future, self._finish)
+
+    def close(self) -> None:
+        """Its files may go now."""
+        self._snapshot.close()
+
+
 class Asking:
     """Over a store and a pool that others open and close. Any thread may ask."""
 
     def __init__(self, catalog: Catalog, store: Store, pool: QueryPool) -> None:
         self._catalog, self._store, self._pool = catalog, store, pool
 
-    def submit(self, question: Question, sight: Sight, query_id: str) -> "Future[Answer]":
-        """The answer to come; `query_id` names it to the pool. Raises QueryError, or Busy when the line is full.
-
-        What is committed now is what it sees, also when it has to wait.
-        """
+    def prepare(self, question: Question, sight: Sight, query_id: str) -> Prepared:
+        """`query_id` names it to the pool. Raises QueryError, and what `sight` raises."""
         snapshot = self._store.snapshot()
         try:
             statement = self._translate(question, snapshot, sight)
             views = tuple(self._view(name, snapshot, sight) for name in statement.relations)
-            limits = question.limits
-            future = self._pool.submit(
-                Request(
-                    statement.sql, views, question.most, limits.result_bytes, limits.timeout_seconds, query_id
-                )
-            )  # fmt: skip
         except BaseException:
             snapshot.close()
             raise
-        future.add_done_callback(lambda _: snapshot.close())
-        return _then(future, lambda result: _answer(result, statement, question))
+        limits = question.limits
+        request = Request(
+            statement.sql, views, question.most, limits.result_bytes, limits.timeout_seconds, query_id
+        )  # fmt: skip
+        return Prepared(request, lambda result: _answer(result, statement, question), snapshot, self._pool)
+
+    def submit(self, question: Question, sight: Sight, query_id: str) -> "Future[Answer]":
+        """The answer to come. Raises QueryError, Busy when the line is full, and what `sight` raises."""
+        return self.prepare(question, sight, query_id).start()
 
     def _translate(self, question: Question, snapshot: Snapshot, sight: Sight) -> Statement:
         return translate(

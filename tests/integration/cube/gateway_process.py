@@ -29,6 +29,9 @@ class GatewayProcess:
             "GRADCUBE_CUBE_PORT": str(self.port),
             "GRADCUBE_CUBE_STORE": str(directory / "store"),
             "GRADCUBE_CUBE_PASSWORD_FILE": str(directory / "password"),
+            "GRADCUBE_CUBE_USERS_FILE": str(directory / "users.json"),
+            "GRADCUBE_CUBE_AUDIT_FILE": str(directory / "audit" / "audit.jsonl"),
+            "GRADCUBE_CUBE_AUDIT_KEY_FILE": str(directory / "audit.key"),
             "GRADCUBE_CUBE_RESERVE_BYTES": "0",
             **{f"GRADCUBE_CUBE_{name.upper()}": value for name, value in settings.items()},
         }

@@ -18,7 +18,6 @@ from tests.integration.cube.gateway_process import GatewayProcess, produce
 from tests.unit.cube.facts import value
 from tests.waiting import wait_until
 
-from gradcube.bus.local_broker import LocalBroker
 from gradcube.bus.topics import TopicSpec, apply_topics
 from gradcube.settings import KafkaSettings
 
@@ -120,20 +119,22 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
-@pytest.mark.parametrize("reserve_bytes", ["0", "2000000"])
-def test_full_disk_stalls_ingest_and_it_goes_on_by_itself(
-    tiny_disk: Path, tmp_path: Path, broker: LocalBroker, topic: TopicSpec, reserve_bytes: str
-) -> None:
-    kafka = KafkaSettings(bootstrap=broker.bootstrap)
-    gateway = GatewayProcess(
-        tmp_path,
-        kafka,
-        cubes=str(cubes_folder(tmp_path, topic.name)),
-        store=str(tiny_disk / "store"),
-        reserve_bytes=reserve_bytes,
-    )
+@pytest.fixture(params=["0", "2000000"])
+def cramped(
+    tiny_disk: Path, tmp_path: Path, kafka: KafkaSettings, topic: TopicSpec, request: pytest.FixtureRequest
+) -> Iterator[GatewayProcess]:
+    """Its store lies on the tiny disk, of which so many bytes are kept in reserve."""
+    store, folder = str(tiny_disk / "store"), str(cubes_folder(tmp_path, topic.name))
+    gateway = GatewayProcess(tmp_path, kafka, cubes=folder, store=store, reserve_bytes=request.param)
     gateway.start()
-    total = 120_000
+    yield gateway
+    gateway.stop()
+
+
+def test_full_disk_stalls_ingest_and_it_goes_on_by_itself(
+    cramped: GatewayProcess, tiny_disk: Path, kafka: KafkaSettings, topic: TopicSpec
+) -> None:
+    gateway, total = cramped, 120_000
     produce(kafka, topic.name, [value(number) for number in range(1000)])
     gateway.wait_for_rows(1000)
     produce(kafka, topic.name, [value(number) for number in range(1000, total)])
@@ -148,7 +149,6 @@ def test_full_disk_stalls_ingest_and_it_goes_on_by_itself(
     gateway.wait_for_rows(total)
     assert gateway.ask("select count(*), count(distinct fact_id) from facts") == [(total, total)]
     assert gateway.status()["duplicate_fact_ids"] == 0
-    gateway.stop()
 
 
 def test_taken_port_is_refused_by_name_with_exit_78(gateway: GatewayProcess, tmp_path: Path) -> None:

@@ -89,6 +89,6 @@ def test_status_tells_of_each_cube(whole: GatewayProcess, catalog: Catalog) -> N
     assert (ready["ready"], len(ready["checks"])) == (True, len(catalog.cubes))
 
 
-def test_store_is_the_only_directory_that_is_written(whole: GatewayProcess) -> None:
+def test_nothing_else_is_written(whole: GatewayProcess) -> None:
     found = {path.name for path in Path(whole.directory).iterdir()}
-    assert found == {"cubes", "gateway.log", "password", "store"}
+    assert found == {"cubes", "gateway.log", "password", "store", "users.json", "audit", "audit.key"}

@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,12 +13,13 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
-from tests.integration.cube.conftest import cubes_folder, make_topic, running_with
+from tests.integration.cube.conftest import cubes_folder, running_with
 from tests.integration.cube.gateway_process import GatewayProcess, produce
 from tests.unit.cube.facts import value
 from tests.waiting import wait_until
 
 from gradcube.bus.local_broker import LocalBroker
+from gradcube.bus.topics import TopicSpec
 from gradcube.clients.connection import connect
 from gradcube.settings import KafkaSettings
 
@@ -157,14 +157,24 @@ def children(gateway: GatewayProcess) -> list[int]:
     return [int(pid) for path in listed for pid in path.read_text().split()]
 
 
-def test_sixty_four_clients_are_served_while_ingest_goes_on(tmp_path: Path, kafka: KafkaSettings) -> None:
-    topic, total = make_topic(kafka).name, 60_000
-    gateway = GatewayProcess(tmp_path, kafka, cubes=str(cubes_folder(tmp_path, topic)))
+@pytest.fixture
+def growing(tmp_path: Path, kafka: KafkaSettings, topic: TopicSpec) -> Iterator[GatewayProcess]:
+    """With one row, and without a limit on how often one user asks."""
+    folder = cubes_folder(tmp_path, topic.name)
+    gateway = GatewayProcess(tmp_path, kafka, cubes=str(folder), requests_per_second="100000")
     gateway.start()
-    produce(kafka, topic, [value(0)])
+    produce(kafka, topic.name, [value(0)])
     gateway.wait_for_rows(1)
+    yield gateway
+    gateway.stop()
+
+
+def test_sixty_four_clients_are_served_while_ingest_goes_on(
+    growing: GatewayProcess, kafka: KafkaSettings, topic: TopicSpec
+) -> None:
+    gateway, total = growing, 60_000
     rest = [value(number) for number in range(1, total)]
-    writing, ended, answered = Thread(target=produce, args=(kafka, topic, rest)), Event(), [0] * 64
+    writing, ended, answered = Thread(target=produce, args=(kafka, topic.name, rest)), Event(), [0] * 64
     writing.start()
 
     def keep_asking(number: int) -> None:
@@ -186,17 +196,3 @@ def test_sixty_four_clients_are_served_while_ingest_goes_on(tmp_path: Path, kafk
     writing.join()
     assert min(answered) > 0
     assert gateway.ask("select count(*), count(distinct FACT_ID) from FACTS") == [(total, total)]
-    gateway.stop()
-
-
-def test_answer_in_arrow_is_cheaper_than_in_json(large: GatewayProcess, http: httpx.Client) -> None:
-    sql, seconds, sizes = "select * from FACTS order by TS", {}, {}
-    for accept in (ARROW, "application/json"):
-        best = []
-        for _ in range(3):
-            started = time.perf_counter()
-            body = ask(http, sql, accept).content
-            best.append(time.perf_counter() - started)
-        seconds[accept], sizes[accept] = min(best), len(body)
-    assert seconds[ARROW] < seconds["application/json"]
-    assert sizes[ARROW] < sizes["application/json"]
