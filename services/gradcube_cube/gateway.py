@@ -22,8 +22,6 @@ from gradcube_cube.kept import KeptResults
 from gradcube_cube.settings import CubeSettings
 from gradcube_cube.view_columns import ViewColumns
 
-BATCH_RECORDS = 50_000
-
 
 @dataclass(frozen=True)
 class Gateway:
@@ -63,7 +61,7 @@ def open_gateway(settings: CubeSettings, kafka: KafkaSettings, security: Securit
         opening.callback(compactor.stop)
         pool = QueryPool(settings.store, _pool_settings(settings))
         opening.callback(pool.close)
-        reading = IngestSettings(settings.store.absolute(), settings.reserve_bytes, BATCH_RECORDS)
+        reading = IngestSettings(settings.store.absolute(), settings.reserve_bytes)
         ingests = {name: StoreIngest(store, name, kafka, reading) for name in catalog.cubes}
         opening.callback(_stop, ingests)
         desk = Desk(Asking(catalog, store, pool), pool, _admission(settings), audit)

@@ -8,9 +8,11 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from tests.integration.metrics.stand import MEASURES, WINDOWS, Fleet, Worker, facts_of, producer, read_all
@@ -19,8 +21,8 @@ from tests.waiting import wait_until
 from gradcube.bus.local_broker import LocalBroker
 from gradcube.bus.topics import apply_topics, load_topics
 from gradcube.cube.columns import decode_facts
-from gradcube.cube.engine import Engine
 from gradcube.cube.model import load_cube
+from gradcube.cube.store import Store
 from gradcube.diagnosis import Diagnosis, Finding, from_record
 from gradcube.events import Fact, decode, decode_batch
 from gradcube.settings import KafkaSettings
@@ -130,7 +132,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.timeout(1200)
-def test_facts_and_findings_are_those_of_an_undisturbed_run(stage: Stage) -> None:
+def test_facts_and_findings_are_those_of_an_undisturbed_run(stage: Stage, tmp_path: Path) -> None:
     kafka = KafkaSettings(bootstrap=stage.broker.bootstrap)
     assert_both_work(stage)
     fleets = [Fleet(f"chaos-{number}", RANKS) for number in range(JOBS)]
@@ -151,7 +153,7 @@ def test_facts_and_findings_are_those_of_an_undisturbed_run(stage: Stage) -> Non
         wait_until(lambda job=job, ids=ids: ids <= ids_of(kafka, job), 120, f"facts of {job}, {stage.faults}", 1)
     for worker in stage.workers:
         worker.wait_ready()
-    cube = rows_of_the_cube(kafka)
+    cube = rows_of_the_cube(kafka, tmp_path / "store")
     for fleet in fleets:
         assert_same_rows(facts_of(kafka, fleet.job), cube[fleet.job], expected[fleet.job])
         assert_same_findings(findings_of(kafka, fleet.job), offline_findings(fleet.job, recorded[fleet.job]))
@@ -190,18 +192,19 @@ def ids_of(kafka: KafkaSettings, job: str) -> set[str]:
     return {fact["FACT_ID"] for fact in facts_of(kafka, job)}
 
 
-def rows_of_the_cube(kafka: KafkaSettings) -> dict[str, list[dict[str, Any]]]:
+def rows_of_the_cube(kafka: KafkaSettings, directory: Path) -> dict[str, list[dict[str, Any]]]:
     """What the cube's engine makes of the topic, by job."""
     model = load_cube()
-    engine = Engine(model, None)
     records = read_all(kafka, "gradcube.facts")
     table, bad = decode_facts([record.value for record in records], model)
     assert not bad
-    engine.write(table, {})
     found: dict[str, list[dict[str, Any]]] = {}
-    query = f"SELECT JOB, FACT_ID, METRIC_VALUE, SAMPLES FROM {engine._table}"
-    for job, own, value, samples in engine.cursor().execute(query).fetchall():
-        found.setdefault(job, []).append({"FACT_ID": own, "METRIC_VALUE": value, "SAMPLES": samples})
+    with closing(Store(directory, [model])) as store:
+        store.write(model.name, table, {})
+        with store.snapshot() as snapshot, duckdb.connect() as connection:
+            seen = f"SELECT JOB, FACT_ID, METRIC_VALUE, SAMPLES FROM ({snapshot.select(model.name)})"
+            for job, own, value, samples in connection.execute(seen).fetchall():
+                found.setdefault(job, []).append({"FACT_ID": own, "METRIC_VALUE": value, "SAMPLES": samples})
     return found
 
 

@@ -1,6 +1,6 @@
 """Where reading stands in a topic, and what a jump of its offsets means. Pure functions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +12,6 @@ Ints = npt.NDArray[np.int64]
 def recreated(expected: Mapping[Place, int], ends: Mapping[Place, int]) -> list[Place]:
     """The partitions that end before the offset that we would read next: the topic was deleted and made again."""
     return sorted(place for place, offset in expected.items() if place in ends and offset > ends[place])
-
-
-def next_offsets(
-    expected: Mapping[Place, int], read: Iterable[tuple[str, int, int]]
-) -> tuple[dict[Place, int], dict[str, int]]:
-    """As `advance`, of records one by one: (topic, partition, offset) in the order of arrival."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for topic, partition, offset in read:
-        found.setdefault(topic, []).append((partition, offset))
-    offsets: dict[Place, int] = {}
-    counts: dict[str, int] = {}
-    for topic, places in found.items():
-        partitions, own = np.array(places, np.int64).T
-        reached, jumps = advance(expected, topic, partitions, own)
-        offsets |= reached
-        counts = {name: counts.get(name, 0) + jumps.get(name, 0) for name in {**counts, **jumps}}
-    return offsets, counts
 
 
 def advance(

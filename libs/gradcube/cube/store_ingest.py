@@ -35,7 +35,7 @@ TURN_SECONDS = 0.0002
 class StoreIngest:
     """A thread from `start()` to `stop()`, which returns when the transaction under way has ended.
 
-    Give `IngestSettings` batches of about 50 000 records: a write costs two fsyncs for each relation and day.
+    A write costs two fsyncs for each relation and day, so batches are long.
     """
 
     def __init__(self, store: Store, cube: str, kafka: KafkaSettings, settings: IngestSettings) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlglot
 from sqlglot import exp
+from tests.unit.cube.answerer import Answerer
 
-from gradcube.cube.answers import Answerer
 from gradcube.cube.dialect import Kylin
 from gradcube.cube.model import Catalog
 from gradcube.cube.reserved import RESERVED_WORDS

@@ -1,10 +1,11 @@
-"""Kylin's SQL against the real engine: 100 facts of one job, 10 s apart from 2026-11-24 04:00:00, values 0 to 99."""
+"""Kylin's SQL against a real store and query process: 100 facts of one job, 10 s apart, values 0 to 99."""
 
 import pytest
+from tests.unit.cube.answerer import Answerer
 
-from gradcube.cube.answers import Answerer, Busy, Limits
-from gradcube.cube.engine import Engine
+from gradcube.cube.asking import Limits
 from gradcube.cube.model import Catalog, CubeModel
+from gradcube.cube.sandbox.request import Busy
 from gradcube.cube.translate import translate
 from gradcube.errors import QueryError
 
@@ -65,14 +66,14 @@ def test_percentile_approx_is_near(answerer: Answerer) -> None:
 def test_star_gives_measures_first(answerer: Answerer, model: CubeModel) -> None:
     answer = answerer.submit("select * from facts", limit=1).result()
     assert [column.name for column in answer.columns] == [column.name for column in model.stored]
-    assert all(column.source == column.name for column in answer.columns)
+    assert all(column.source == (model.name, column.name) for column in answer.columns)
 
 
 def test_only_unchanged_columns_have_a_source(answerer: Answerer) -> None:
     columns = (
         answerer.submit("select job j, upper(job) job2, count(*) from facts group by job", limit=1).result().columns
     )
-    assert [column.source for column in columns] == ["JOB", None, None]
+    assert [column.source for column in columns] == [("FACTS", "JOB"), None, None]
 
 
 def test_request_s_limit_and_offset_hold_for_a_statement_without(answerer: Answerer) -> None:
@@ -125,22 +126,19 @@ def test_name_outside_its_with_finds_nothing_in_the_catalog(answerer: Answerer) 
         answerer.submit(sql, limit=1).result()
 
 
-def test_slow_query_is_interrupted_and_the_next_is_answered(engine: Engine, model: CubeModel) -> None:
-    answerer = Answerer(engine, model, Limits(timeout_seconds=0.2, workers=1))
+def test_slow_query_is_interrupted_and_the_next_is_answered(answerer: Answerer) -> None:
+    hasty = answerer.within(Limits(timeout_seconds=0.2))
     many = ", ".join(f"facts f{number}" for number in range(7))
     with pytest.raises(QueryError, match="timeout"):
-        answerer.submit(f"select count(*) from {many} where f0.metric_value + f6.metric_value > 1", limit=1).result()
+        hasty.submit(f"select count(*) from {many} where f0.metric_value + f6.metric_value > 1", limit=1).result()
     assert answerer.submit("select 1", limit=1).result().rows == [["1"]]
-    answerer.close()
 
 
-def test_large_result_and_full_waiting_line_are_refused(engine: Engine, model: CubeModel) -> None:
-    answerer = Answerer(engine, model, Limits(result_bytes=100, workers=1, waiting=1))
+def test_large_result_and_full_waiting_line_are_refused(answerer: Answerer) -> None:
     with pytest.raises(QueryError, match="larger than 100 bytes"):
-        answerer.submit("select * from facts", limit=10).result()
+        answerer.within(Limits(result_bytes=100)).submit("select * from facts", limit=10).result()
     many = ", ".join(f"facts f{number}" for number in range(4))
-    slow = answerer.submit(f"select count(*) from {many}", limit=1)
+    slow = [answerer.submit(f"select count(*) from {many}", limit=1)]
     with pytest.raises(Busy):
-        answerer.submit("select 1", limit=1)
-    assert slow.result().rows == [["100000000"]]
-    answerer.close()
+        slow += [answerer.submit("select 1", limit=1) for _ in range(3)]
+    assert slow[0].result().rows == [["100000000"]]

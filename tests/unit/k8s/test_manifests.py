@@ -162,7 +162,7 @@ def test_version_in_a_selector_is_refused(cube):
 def test_labels_of_a_volume_claim_are_refused(cube):
     stateful_set = next(each for each in cube if each["kind"] == "StatefulSet")
     stateful_set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"] = {"app.kubernetes.io/version": "0.1.0"}
-    assert "volume claim facts" in only_problem(cube)
+    assert "volume claim cubes" in only_problem(cube)
 
 
 def test_more_shards_than_pods_are_refused():

@@ -16,7 +16,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from gradcube.cube import engine
 from gradcube.cube.model import CubeModel
 from gradcube.cube.store import batches, duck, files
 from gradcube.cube.store.catalogue import Catalogue, View, of_version
@@ -29,9 +28,18 @@ from gradcube.cube.store.segments import lay_down, unlink
 from gradcube.cube.store.snapshot import Snapshot
 from gradcube.errors import ConfigError
 
-Offsets = engine.Offsets
-Written = engine.Written
-COUNTERS = (*engine.COUNTERS, "marked_rows", "alerts")
+Offsets = Mapping[tuple[str, int], int]
+COUNTERS = (
+    "facts", "bad_records", "duplicate_fact_ids", "lost_records", "topic_resets", "marked_rows", "alerts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one transaction did."""
+
+    rows: int
+    duplicates: int
 
 
 @dataclass(frozen=True)

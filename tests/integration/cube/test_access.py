@@ -1,0 +1,110 @@
+"""Who sees what of a real gateway: roles, jobs granted, masks, tokens, others' queries, and the audit chain."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import httpx
+import pytest
+from tests.integration.cube.conftest import running_with
+from tests.integration.cube.gateway_process import GatewayProcess
+from tests.unit.cube.facts import value
+from tests.waiting import wait_until
+
+from gradcube.bus.local_broker import LocalBroker
+from gradcube.security.passwords import Cost, hash_password
+from gradcube.security.roles import Role
+from gradcube.security.users import new_token, token_hash
+from gradcube.security.users_file import Token, User, edit_users
+
+WORD = "correct horse battery"
+TOKEN = new_token()
+
+
+@pytest.fixture(scope="module")
+def gateway(broker: LocalBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """60 facts of three jobs; one user of each role, of whom the analyst sees one job, without its nodes."""
+    facts = [value(number, job=("ann-1", "ann-2", "bob-1")[number % 3], NODE="n7") for number in range(60)]
+    for process in running_with(broker, tmp_path_factory.mktemp("access"), facts):
+        hashed = hash_password(WORD, Cost(4))
+        token = Token(name="t", sha256=token_hash(TOKEN), expires=date.today() + timedelta(days=2))
+        made = {
+            "vic": User(role=Role.viewer, password=hashed),
+            "ann": User(role=Role.analyst, password=hashed, jobs=("ann-*",), masked=("NODE",), tokens=(token,)),
+            "eve": User(role=Role.analyst, password=hashed),
+            "olga": User(role=Role.operator, password=hashed, jobs=("*",)),
+        }
+        for name, user in made.items():
+            edit_users(process.directory / "users.json", lambda file, n=name, u=user: file.with_user(n, u))
+        wait_for_users(process)
+        yield process
+
+
+def wait_for_users(gateway: GatewayProcess) -> None:
+    wait_until(lambda: call(gateway, "olga", "GET", "/kylin/api/projects").status_code == 200, 20, "users are read")
+
+
+def call(gateway: GatewayProcess, who: str, method: str, path: str, **more: object) -> httpx.Response:
+    return httpx.request(method, f"{gateway.url}{path}", auth=(who, WORD), timeout=30, **more)  # type: ignore[arg-type]
+
+
+def ask(gateway: GatewayProcess, who: str, sql: str) -> httpx.Response:
+    return call(gateway, who, "POST", "/gradcube/v1/query", json={"sql": sql})
+
+
+def test_viewer_sees_tables_and_asks_nothing(gateway: GatewayProcess) -> None:
+    assert call(gateway, "vic", "GET", "/kylin/api/tables_and_columns?project=gradcube").status_code == 200
+    assert ask(gateway, "vic", "select 1").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [("select count(*) from FACTS", [[40]]), ("select count(*) from FACTS where JOB = 'bob-1'", [[0]]),
+     ("select JOB, count(*) from FACTS group by JOB order by JOB", [["ann-1", 20], ["ann-2", 20]]),
+     ("select HOUR_START, count(*) from FACTS group by HOUR_START", [["2026-11-24 04:00:00", 40]]),
+     ("select distinct NODE from FACTS", [["***"]]), ("select count(*) from FACTS where NODE = 'n7'", [[0]])],
+)  # fmt: skip
+def test_analyst_sees_the_jobs_granted_without_what_is_masked(
+    gateway: GatewayProcess, sql: str, rows: list[object]
+) -> None:
+    assert ask(gateway, "ann", sql).json()["rows"] == rows
+
+
+def test_nobody_sees_more_than_is_granted_and_an_operator_sees_all(gateway: GatewayProcess) -> None:
+    assert ask(gateway, "eve", "select count(*) from FACTS").json()["rows"] == [[0]]
+    assert ask(gateway, "olga", "select count(*), max(NODE) from FACTS").json()["rows"] == [[60, "n7"]]
+    kylin = {"sql": "select count(*) from FACTS", "project": "gradcube"}
+    assert call(gateway, "ann", "POST", "/kylin/api/query", json=kylin).json()["results"] == [["40"]]
+
+
+def test_token_is_as_good_as_the_password(gateway: GatewayProcess) -> None:
+    body, headers = {"sql": "select count(*) from FACTS"}, {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx.post(f"{gateway.url}/gradcube/v1/query", json=body, headers=headers).json()["rows"] == [[40]]
+
+
+def test_queries_are_their_owner_s_and_an_operator_may_end_them(gateway: GatewayProcess) -> None:
+    made = call(gateway, "ann", "POST", "/gradcube/v1/queries", json={"sql": "select count(*) from FACTS"})
+    path = made.headers["Location"]
+    for method, where in (("GET", path), ("GET", f"{path}/result"), ("DELETE", path)):
+        assert call(gateway, "eve", method, where).status_code == 404
+    assert call(gateway, "olga", "GET", f"{path}/result").status_code == 404
+    assert call(gateway, "olga", "DELETE", path).status_code == 204
+    assert call(gateway, "ann", "GET", path).status_code == 404
+
+
+def test_every_statement_is_in_the_chain_without_its_secrets(gateway: GatewayProcess) -> None:
+    ask(gateway, "ann", "select count(*) from FACTS where JOB = /*secret*/'canary-19'")
+    ask(gateway, "ann", "drop table FACTS")
+    file = gateway.directory / "audit" / "audit.jsonl"
+    wait_until(lambda: "drop table FACTS" in file.read_text(), 20, "the chain has the statement")
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    last = [(one["who"], one["verdict"], one["rows"]) for one in entries if one.get("who") == "ann"][-2:]
+    assert last == [("ann", "ok", 1), ("ann", "refused", None)]
+    assert "canary-19" not in file.read_text()
+    assert "canary-19" not in gateway.log.read_text()
+    command = [sys.executable, "-c", "from gradcube.cli.main import main; main()", "audit", "verify"]
+    given = [str(file), "--key-file", str(gateway.directory / "audit.key")]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
