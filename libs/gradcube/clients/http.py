@@ -21,6 +21,10 @@ class AccessDenied(QueryError):
     """The name and password, or the rights of this user, do not do."""
 
 
+class NotFound(QueryError):
+    """The server has no such path."""
+
+
 class Http:
     """Holds connections open between questions until `close()`; TLS is verified as the address says."""
 
@@ -76,10 +80,6 @@ class Http:
             if advance is not None:
                 advance(len(body), total)
         return bytes(body)
-
-
-class NotFound(QueryError):
-    """The server has no such path."""
 
 
 def _trusted(verify: bool | str) -> Any:

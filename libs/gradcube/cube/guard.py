@@ -9,7 +9,6 @@ import sqlglot
 from sqlglot import errors, exp
 
 from gradcube.cube.dialect import Kylin
-from gradcube.cube.model import CubeModel
 from gradcube.errors import QueryError
 
 MAX_SQL_CHARACTERS = 100_000
@@ -43,13 +42,11 @@ _TYPES = frozenset(
 )
 
 
-def parse(sql: str, tables: Collection[str] | CubeModel) -> exp.Query:
+def parse(sql: str, tables: Collection[str]) -> exp.Query:
     """The checked statement, still in Kylin's terms. `tables` are the names that it may read, in upper case.
 
     Raises QueryError with position and hint.
     """
-    if isinstance(tables, CubeModel):
-        tables = (tables.name,)
     if len(sql) > MAX_SQL_CHARACTERS:
         raise QueryError(
             f"Not Supported SQL. The statement has {len(sql)} characters, at most {MAX_SQL_CHARACTERS} are read."

@@ -15,7 +15,7 @@ from gradcube.cube.sandbox.pool import QueryPool
 from gradcube.cube.sandbox.request import PoolSettings, Result
 from gradcube.errors import QueryError
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 0.5
 MEMORY_BYTES = 256 * 2**20
 HEAVY = [
     "select count(*) from FACTS a, FACTS b, FACTS c where a.VALUE * b.VALUE + c.VALUE = 1",
@@ -84,7 +84,7 @@ def _attack_once(pool: QueryPool, stand: Stand, sql: str) -> None:
         result = pool.run(stand.request(sql, timeout_seconds=TIMEOUT_SECONDS))
         assert CANARY not in _text(result), sql[:200]
         assert str(stand.directory) not in _text(result), sql[:200]
-    assert monotonic() - started < 30 * TIMEOUT_SECONDS, sql[:200]  # generous: the bound is 2 s and a busy machine
+    assert monotonic() - started < 30, sql[:200]  # generous: the bound is 1.5 s, and a busy machine
     for pid in pool.pids():
         with suppress(psutil.NoSuchProcess):
             assert psutil.Process(pid).memory_info().rss < 3 * MEMORY_BYTES + 512 * 2**20, sql[:200]

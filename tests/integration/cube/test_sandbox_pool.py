@@ -156,7 +156,7 @@ def test_close_leaves_no_process_and_no_descriptor(stand: Stand) -> None:
         with QueryPool(stand.directory, SMALL) as pool:
             pool.run(stand.request("select 1"))
             running = pool.submit(stand.request(ENDLESS, timeout_seconds=60, id="x"))
-            wait_until(lambda: (p := pool.progress("x")) and p.percent is not None, 30, "it runs")  # noqa: B023
+            wait_until(lambda: (p := pool.progress("x")) and p.percent is not None, 30, "it runs")
             pool.close(grace_seconds=0)
             assert isinstance(running.exception(5), Cancelled)
         with pytest.raises(Busy):

@@ -1,6 +1,7 @@
 """The shell of `gradcube sql`, typed into through prompt_toolkit's pipe."""
 
 import datetime
+import io
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import gradcube
 from gradcube.cli import output
 from gradcube.cli.sql_chart import chart
 from gradcube.cli.sql_completion import SqlCompleter
-from gradcube.cli.sql_output import Target
+from gradcube.cli.sql_output import Target, write
 from gradcube.cli.sql_shell import Shell, history_file, is_complete, pointed
 from gradcube.clients.connection import Connection
 from gradcube.clients.kylin_json import Column, Typed
@@ -170,6 +171,24 @@ def test_enter_sends_what_is_complete(text: str, complete: bool) -> None:
 def test_position_is_shown_in_its_line() -> None:
     assert pointed("select a\nfrom X", 15) == "from X\n     ^"
     assert pointed("select", 1) == "select\n^"
+
+
+def test_long_or_wide_answer_goes_through_a_pager_at_its_full_width(
+    tiny: TinyGateway, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paged: list[str] = []
+    monkeypatch.setattr("pydoc.pager", paged.append)
+    console = Console(record=True, width=60, height=20, force_terminal=True, file=io.StringIO())
+    monkeypatch.setattr(output, "out", console)
+    wide = {f"COLUMN_{place}": "VARCHAR" for place in range(9)}
+    for columns, rows in ((wide, 1), ({"N": "BIGINT"}, 40), ({"N": "BIGINT"}, 1)):
+        tiny.answers["/kylin/api/query"] = lambda _, columns=columns, rows=rows: kylin(
+            columns, [["7"] * len(columns)] * rows
+        )
+        write(connection.query("select 1"), Target(paged=True))
+    assert len(paged) == 2
+    assert all(f"COLUMN_{place}" in paged[0] for place in range(9))
+    assert paged[1].count("7") >= 40
 
 
 def drawn(labels: list[Any], values: list[Any]) -> str:

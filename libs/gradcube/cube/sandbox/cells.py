@@ -4,13 +4,13 @@ import datetime
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gradcube.cube.kylin_types import cell, java_double
 
 Cells = list[str | None]
+_PLAIN_SCALE = 6  # with more digits behind the point Arrow writes small decimals with an exponent
 
 
 def rows(batches: Iterable[pa.RecordBatch]) -> list[Cells]:
@@ -28,6 +28,8 @@ def column_texts(column: pa.Array) -> Cells:
         return column.to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_date32(kind):
         return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+    if pa.types.is_decimal(kind) and 0 <= kind.scale <= _PLAIN_SCALE:
+        return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_floating(kind):
         return _doubles(column)
     if pa.types.is_timestamp(kind):
@@ -39,13 +41,16 @@ def column_texts(column: pa.Array) -> Cells:
 
 def _doubles(column: pa.Array) -> Cells:
     values = column.cast(pa.float64())
-    size = np.abs(values.to_numpy(zero_copy_only=False))  # nulls are NaN here
-    plain = (size == 0) | ((size >= 1e-3) & (size < 1e7))
-    texts: Cells = list(map(repr, values.to_pylist()))  # in this range Java and Python write the same
-    for index in np.flatnonzero(~plain):
-        value = values[index].as_py()
-        texts[index] = None if value is None else java_double(value)
-    return texts
+    size = pc.abs(values)
+    plain = pc.or_(pc.equal(size, 0), pc.and_(pc.greater_equal(size, 1e-3), pc.less(size, 1e7)))
+    # In this range Arrow writes the digits that Java does, but for the fraction of a whole number.
+    texts = values.cast(pa.string())
+    whole = pc.invert(pc.match_substring(texts, "."))
+    cells: Cells = pc.if_else(whole, pc.binary_join_element_wise(texts, ".0", ""), texts).to_pylist()
+    others = pc.indices_nonzero(pc.invert(plain))
+    for index, value in zip(others.to_pylist(), values.take(others).to_pylist(), strict=True):
+        cells[index] = java_double(value)
+    return cells
 
 
 def _timestamps(column: pa.Array) -> Cells:

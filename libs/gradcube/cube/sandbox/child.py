@@ -20,7 +20,7 @@ import pyarrow as pa
 from gradcube.cube.sandbox.confinement import confine, limit_cpu
 from gradcube.cube.sandbox.frames import Channel
 from gradcube.cube.sandbox.session import Session, Shape
-from gradcube.errors import QueryError
+from gradcube.errors import ProtocolError, QueryError
 
 _TICK_SECONDS = 0.2
 
@@ -84,7 +84,7 @@ class Child:
     def _read_frame(self) -> None:
         try:
             frame, _ = self._channel.receive(0)
-        except (EOFError, OSError):
+        except (EOFError, OSError, ProtocolError):
             os._exit(0)  # nobody is left who could want an answer
         if frame["kind"] == "run":
             self._run = _Run(frame, monotonic() + frame["timeout_seconds"])

@@ -36,7 +36,7 @@ class Channel:
     def receive(
         self, max_body_bytes: int, deadline: Callable[[], float] | None = None
     ) -> tuple[dict[str, Any], bytearray]:
-        """The next frame. Raises EOFError at the end, TimeoutError past `deadline()`, ProtocolError for another form."""
+        """The next frame. Raises EOFError at the end, TimeoutError past `deadline()`, ProtocolError for no frame."""
         header_bytes, body_bytes = _LENGTHS.unpack(self._read(_LENGTHS.size, deadline))
         if header_bytes > MAX_HEADER_BYTES or body_bytes > max_body_bytes:
             raise ProtocolError(f"a frame claims {header_bytes} and {body_bytes} bytes; that is more than allowed")

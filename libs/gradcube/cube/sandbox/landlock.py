@@ -22,13 +22,20 @@ def restrict_to(directory: Path) -> str:
         return f"inactive: {os.strerror(ctypes.get_errno())}"
     if len(os.listdir("/proc/self/task")) != 1:
         return "inactive: other threads run already"
+    try:
+        _restrict(abi, directory)
+    except OSError as error:
+        return f"inactive: {error.strerror}"
+    return f"active (ABI {abi})"
+
+
+def _restrict(abi: int, directory: Path) -> None:
     ruleset = _ruleset(abi)
     try:
         _allow_reading(ruleset, directory)
         _checked(_libc.syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
-    return f"active (ABI {abi})"
 
 
 def _ruleset(abi: int) -> int:

@@ -36,12 +36,10 @@ class ChildProcess:
     """Raises EngineMissing when it cannot be started. `walls` says which of the kernel's walls stand around it."""
 
     def __init__(self, directory: Path, settings: PoolSettings) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "gradcube.cube.sandbox.child"],
-                stdin=theirs, stdout=subprocess.DEVNULL, cwd="/", env=_environment(), start_new_session=True,
-            )  # fmt: skip
+        try:
+            self._process, ours = _start()
+        except OSError as error:
+            raise EngineMissing(f"The query engine cannot be started: {error.strerror}") from error
         self._channel = Channel(ours, send_seconds=_SEND_SECONDS)
         self.walls = self._open(directory, settings)
 
@@ -103,13 +101,14 @@ class ChildProcess:
     def _collect(
         self, request: Request, deadline: Callable[[], float], told: Callable[[dict[str, Any]], None], started: float
     ) -> Result:
-        schema, types, rows, size_bytes = pa.schema([]), tuple[str](), 0, 0
+        schema, rows, size_bytes = pa.schema([]), 0, 0
+        types: tuple[str, ...] = ()
         batches: list[pa.RecordBatch] = []
         while True:
             header, body = self._channel.receive(request.max_bytes + _FRAME_SLACK_BYTES, deadline)
             kind = header.get("kind")
             if kind == "columns":
-                (schema, _), types = _read(body), tuple(map(str, header["types"]))
+                (schema, _), types = _read(body), _types(header.get("types"))
             elif kind == "batch":
                 more = _read(body)[1]
                 batches += more
@@ -125,6 +124,20 @@ class ChildProcess:
                 told(header)
 
 
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gradcube.cube.sandbox.child"],
+                stdin=theirs, stdout=subprocess.DEVNULL, cwd="/", env=_environment(), start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            ours.close()
+            raise
+    return process, ours
+
+
 def _read(body: bytearray) -> tuple[pa.Schema, list[pa.RecordBatch]]:
     """One Arrow stream, every buffer checked: a child that was taken over may send offsets that point anywhere."""
     try:
@@ -133,8 +146,14 @@ def _read(body: bytearray) -> tuple[pa.Schema, list[pa.RecordBatch]]:
             for batch in batches:
                 batch.validate(full=True)
             return reader.schema, batches
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise ProtocolError(f"a query process sent something that is not Arrow: {error}") from error
+
+
+def _types(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise ProtocolError("a query process named no types")
+    return tuple(map(str, names))
 
 
 def _environment() -> dict[str, str]:

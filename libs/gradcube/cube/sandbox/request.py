@@ -78,7 +78,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """`workers` children of `memory_bytes` each; at most `waiting` statements stand in the line beside those that run."""
+    """`workers` children of `memory_bytes` each; at most `waiting` statements wait beside those that run."""
 
     workers: int = 2
     waiting: int = 128

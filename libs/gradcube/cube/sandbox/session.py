@@ -41,7 +41,7 @@ class Session:
     def run(
         self, sql: str, views: list[list[str]], max_rows: int, max_bytes: int
     ) -> Generator[Shape | pa.RecordBatch, None, None]:
-        """First the shape, then at most `max_rows` + 1 rows. Views last as long as the query: one transaction, undone."""
+        """First the shape, then at most `max_rows` + 1 rows. The views last as long: one transaction, undone."""
         self._connection.execute("BEGIN TRANSACTION")
         try:
             for name, text in views:
