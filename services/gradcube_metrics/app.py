@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,6 +23,8 @@ from gradcube_metrics.stages import MergeStage, ReduceStage
 LARGEST_RECORD_BYTES = 17 << 20
 """What the dead-letter topics take, and a little more."""
 QUEUED_BATCHES = 32
+STOP_SECONDS = 10.0
+"""What is being written may take so long to end when the process is to stop."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,13 @@ class MetricsApp:
         self.merging = MergeStage(settings, kafka, output, self.counters, self.gauges, detectors)
         self._reducing = ReduceStage(output, self.counters)
         self._declare()
+
+    async def stop(self) -> None:
+        """Ends: first what is being written, since Faust closes the producer before it ends our clock's task."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.merging.revoke()
+        await self.faust.stop()
 
     def _declare(self) -> None:
         for topic, take in (
