@@ -214,6 +214,7 @@ class MergeStage:
 
     def _follow(self, job: JobMerge) -> list[Finding]:
         """What operators and the coordinator have said since the last look."""
+        job.windows.clip(self.descriptions.clipping(job.job))
         findings = job.diagnoses.configure(self.controls.of(job.job))
         news = self.descriptions.events_after(job.job, job.heard_events)
         if news:

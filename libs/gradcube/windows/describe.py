@@ -27,11 +27,11 @@ corrected by the broker's, and `clock_skew_seconds` says by how much.
 """
 
 NOT_MEASURED = {
-    "share of clipped steps": "no record says whether a gradient was clipped; `grad_norm` is the one before",
-    "agreement of single ranks": "records carry norms, not gradients: `gradient_agreement_cosine` is over all pairs",
     "Kafka lag of gradcube": "depends on when one asks, so it is no fact: gauge `gradcube_metrics_lag` in /metrics",
     "delay from a window's end to its fact": "likewise: TS + WINDOW_SECONDS, and the record's time in gradcube.facts",
-    "reach of stores and of the SQL gateway": "they write no records: /ready of each service tells",
+    "cosine or sign of a single rank's gradient": "records carry norms, not gradients. The agreement of workers is "
+    "`gradient_agreement_cosine`, over all pairs; of a single rank `grad_norm_peer_ratio`, of a stage "
+    "`grad_norm_spread_ratio`",
 }
 """What one may look for, and where it is instead."""
 
