@@ -79,7 +79,7 @@ class Stack:
             "coordinator": {},
             "agent": {
                 "GRADCUBE_AGENT_COORDINATOR_URL": url,
-                "GRADCUBE_AGENT_PROBES": f"store={self.home},gateway={self.state.gateway}",
+                "GRADCUBE_AGENT_PROBES": f"store={self.home.absolute()},gateway={self.state.gateway}",
             },
             "metrics": {f"GRADCUBE_METRICS_{key.upper()}": value for key, value in self._metrics.items()},
             "cube": {

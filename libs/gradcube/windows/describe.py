@@ -21,6 +21,7 @@ every phase. A window without a sample has no fact. NaN is "not measured" and is
 
 A job has facts every 10 s, with what was evaluated of it by `dataset`; its ranks, stages, nodes and shards have theirs
 every 60 s (both are settings). A metric of a job is over all its ranks, of a stage over those of its pipeline stage.
+What an agent samples of a whole node belongs to no job: JOB is ''. It reaches for the dependencies every 10 s.
 
 Windows go by the rank's clock at the end of a step (`ended_at`). Where that is wrong by more than the grace, it is
 corrected by the broker's, and `clock_skew_seconds` says by how much.
