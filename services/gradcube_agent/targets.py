@@ -48,9 +48,12 @@ def parse_targets(text: str) -> tuple[Target, ...]:
 
 
 def brokers(bootstrap: str) -> tuple[Target, ...]:
-    """The brokers of a `host:port,host:port`, as Kafka's clients read it."""
-    places = [place.strip() for place in bootstrap.split(",") if place.strip()]
-    return tuple(Target("broker", place, _address(place, KAFKA_PORT)) for place in places[:MAX_TARGETS])
+    """The brokers of a `host:port,host:port`, as Kafka's clients read it. Raises ConfigError."""
+    places = [place.strip() for place in bootstrap.split(",") if place.strip()][:MAX_TARGETS]
+    try:
+        return tuple(Target("broker", place, _address(place, KAFKA_PORT)) for place in places)
+    except ConfigError as error:
+        raise ConfigError(f"GRADCUBE_KAFKA_BOOTSTRAP: {error}") from error
 
 
 def server(address: str) -> Target:

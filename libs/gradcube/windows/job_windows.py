@@ -48,7 +48,10 @@ class JobWindows:
         return self._intake.written_until_micros
 
     def clip(self, clipping: Mapping[int, Clipping]) -> None:
-        """Says by attempt above which norms gradients are clipped; the rows that follow are counted by it."""
+        """Says by attempt above which norms gradients are clipped; the rows that follow are counted by it.
+
+        It is no part of `state`: who restores says it again before the first row.
+        """
         self._intake.clipping = clipping
 
     def add(self, rows: StepRows, source: Source) -> Added:

@@ -30,6 +30,11 @@ def test_brokers_are_those_of_the_bootstrap_addresses() -> None:
     ]
 
 
+def test_bootstrap_addresses_that_cannot_be_read_are_told_by_the_name_of_the_setting() -> None:
+    with pytest.raises(ConfigError, match="GRADCUBE_KAFKA_BOOTSTRAP: 'a:b' is no host:port"):
+        brokers("c:1,a:b")
+
+
 @pytest.mark.parametrize(
     ("text", "quoted"),
     [
