@@ -20,7 +20,7 @@ def target(text: str) -> Target:
 
 
 def prober(*targets: Target, probe: Callable[[Target, float], float | None] = reach_seconds) -> Prober:
-    return Prober(lambda: targets, interval_seconds=0.01, timeout_seconds=0.05, probe=probe)
+    return Prober(lambda: targets, interval_seconds=0.01, timeout_seconds=0.5, probe=probe)
 
 
 def test_a_listening_socket_is_reached_and_a_closed_port_is_not() -> None:
