@@ -14,11 +14,12 @@ from gradcube_metrics.counters import Counters, Gauges
 from gradcube_metrics.diagnosing import Detectors
 from gradcube_metrics.fast_fetch import BatchApp, check_faust_version
 from gradcube_metrics.kafka_access import broker_url, credentials
+from gradcube_metrics.merge_stage import MergeStage
 from gradcube_metrics.output import Output
 from gradcube_metrics.partials import EVALUATIONS, RESOURCES, SERVER_SYNCS, STEPS
 from gradcube_metrics.read_back import PARTIALS
+from gradcube_metrics.reduce_stage import ReduceStage
 from gradcube_metrics.settings import GROUP, MetricsSettings
-from gradcube_metrics.stages import MergeStage, ReduceStage
 
 LARGEST_RECORD_BYTES = 17 << 20
 """What the dead-letter topics take, and a little more."""
