@@ -100,7 +100,7 @@ class Ledger:
         taken: set[int] = {column for e in self.episodes if e.kind in ("rank", "link") for column in e.columns.tolist()}
         for alarm in alarms:
             for culprit in self._culprits(watch, alarm):
-                if taken.isdisjoint(culprit.columns) or (alarm.kind == "job" and not findings):
+                if taken.isdisjoint(culprit.columns):
                     finding = self._open(frame, watch, alarm, culprit)
                     findings += [finding] if finding else []
                     taken.update(culprit.columns)
@@ -187,7 +187,7 @@ class Ledger:
 def _is_somebody(watch: Watch, alarm: Alarm) -> bool:
     """Whether a suspect, or half of one, explains a slow job: then it is not the job's own alarm."""
     amount = median(watch.job.recents(np.zeros(1, np.int64), alarm.steps)[0])
-    for family in (watch.ranks, *watch.groups.values()):
+    for family in (watch.ranks, watch.links, *watch.groups.values()):
         worst = int(np.argmax(family.total))
         suspected = family.total[worst] > family.open_at / 3
         if suspected and len(family) > 1 and median(family.recent(worst, alarm.steps)) > WAITING_SHARE * amount:
