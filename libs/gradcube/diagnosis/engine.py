@@ -9,7 +9,7 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepAssembler, StepFrame
 from gradcube.diagnosis.guard import Budget, Guard, Question, Reached
-from gradcube.windows.rows import ResourceRows, StepRows
+from gradcube.windows.rows import ResourceRows, ServerRows, StepRows
 
 
 class Diagnosis:
@@ -62,6 +62,11 @@ class Diagnosis:
         """Findings of resource samples; those of other attempts are left out, those of nodes without one are not."""
         own = rows.take((rows.attempt == self._attempt) | (rows.attempt < 0))
         return self._ask(lambda detector: detector.observe_resources(own)) if len(own) else []
+
+    def add_servers(self, rows: ServerRows) -> list[Finding]:
+        """Findings of applied versions; those of other attempts are left out."""
+        own = rows.take(rows.attempt == self._attempt)
+        return self._ask(lambda detector: detector.observe_servers(own)) if len(own) else []
 
     def add_lifecycle(self, event: Mapping[str, Any]) -> list[Finding]:
         """Findings of a Lifecycle record; that of a later attempt says that this one is over."""

@@ -117,7 +117,7 @@ class Guard:
         if self.detector is None:
             return []
         detector = self.detector
-        own = [found for found in findings if found.kind in detector.kinds and found.id != self.finding_id]
+        own = [found for found in findings if detector.is_own(found) and found.id != self.finding_id]
         self._note(own)
         return self._try(lambda: detector.restore(own), reached)
 
