@@ -120,3 +120,14 @@ def test_one_wrong_clock_does_not_move_the_time_of_the_step() -> None:
     rows = make_rows([1, 1, 1], rank=[0, 1, 2], step=0, ended_at_micros=[START, START + 600 * SECOND, START])
     assembler.add(rows)
     assert [frame.at_micros for frame in assembler.advance(START + SECOND)] == [START]
+
+
+def test_a_column_is_made_once_and_cannot_be_written_to() -> None:
+    assembler = StepAssembler("bert", 0)
+    assembler.add(rows_of([0, 0], [0, 1]))
+    [frame] = assembler.advance(START)
+    loss = frame.column("loss")
+    assert loss.tolist() == [0.0, 1.0]
+    assert frame.column("loss") is loss
+    assert not loss.flags.writeable
+    assert not frame.column("tokens").flags.writeable

@@ -48,7 +48,7 @@ class PeerDeviation:
         difference = values - self.peers
         self.excess = np.where(self._seen.values[at] >= LEARN_STEPS, difference - self._level.values[at], np.nan)
         limit = max(limits[0], limits[1] * self.sigma)
-        is_held = np.isin(frame.rank, list(held))
+        is_held = np.isin(frame.rank, list(held)) if held else np.zeros(len(frame.rank), np.bool_)
         self.outside = np.abs(self.excess) > np.where(is_held, limit / 2, limit)
         self._run.values[at] = np.where(self.outside, self._run.values[at] + 1, 0.0)
         self.run = self._run.values[at]
