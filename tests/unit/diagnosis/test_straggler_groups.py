@@ -173,3 +173,12 @@ def test_ranks_of_a_replica_that_recover_together_leave_the_blame_with_nobody_el
     for start in range(60, STEPS - 10, 10):
         compute[start : start + 6, [1, 5, 9]] *= 1.6
     assert {episode.subject.rank for episode in findings(compute)} == {1, 5, 9}
+
+
+@pytest.mark.parametrize("factor", [1.6, 2.0])
+def test_a_node_that_becomes_slower_and_slower_is_one_episode(factor: float) -> None:
+    compute = grid(13)
+    compute[ONSET:, 6:8] *= 1 + (factor - 1) * np.clip((np.arange(STEPS - ONSET) + 1) / 10, 0, 1)[:, None]
+    found = watch(compute, stage=STAGE.tolist(), replica=REPLICA.tolist(), node=NODE)
+    assert {(episode.id, episode.subject.node) for episode in found} == {(found[0].id, "node-3")}
+    assert found[-1].magnitude == pytest.approx(factor, rel=0.03)

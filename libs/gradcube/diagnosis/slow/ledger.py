@@ -100,7 +100,12 @@ class Ledger:
         taken: set[int] = {column for e in self.episodes if e.kind in ("rank", "link") for column in e.columns.tolist()}
         for alarm in alarms:
             for culprit in self._culprits(watch, alarm):
-                if taken.isdisjoint(culprit.columns):
+                grown = self._open_about(culprit)
+                if grown is not None:
+                    grown.keep_last(alarm.steps)
+                    watch.opened(culprit.kind, grown.columns, alarm.steps)
+                    taken.update(culprit.columns)
+                elif taken.isdisjoint(culprit.columns):
                     finding = self._open(frame, watch, alarm, culprit)
                     findings += [finding] if finding else []
                     taken.update(culprit.columns)
@@ -115,6 +120,11 @@ class Ledger:
             for culprit, excess, steps in self._constants.look(watch)
             if culprit.kind == "stage" or open_ranks.isdisjoint(culprit.columns)
         ]
+
+    def _open_about(self, culprit: Culprit) -> Episode | None:
+        """The open episode of the same culprit, which has become slower still."""
+        same = (e for e in self.episodes if e.kind == culprit.kind and tuple(e.columns.tolist()) == culprit.columns)
+        return next(same, None)
 
     def _culprits(self, watch: Watch, alarm: Alarm) -> list[Culprit]:
         columns = watch.grid.members("rank" if alarm.kind == "link" else alarm.kind, alarm.unit)
