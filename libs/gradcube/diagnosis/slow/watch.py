@@ -11,11 +11,11 @@ import numpy as np
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.slow.center import center, median, medians
 from gradcube.diagnosis.slow.decompose import Parts, References, decompose, references
-from gradcube.diagnosis.slow.episodes import Episode, shifts
 from gradcube.diagnosis.slow.family import Family
 from gradcube.diagnosis.slow.grid import GROUP_KINDS, Grid
 from gradcube.diagnosis.slow.settings import StragglerSettings
 from gradcube.diagnosis.slow.signals import exchange_log_seconds, job_log_seconds, own_log_seconds
+from gradcube.diagnosis.slow.slowdown import Episode, shifts
 from gradcube.windows.columns import BoolArray, FloatArray, IntArray
 
 GROUP_STEPS = RANK_STEPS = 2
