@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from gradcube.diagnosis import plugins
-from gradcube.diagnosis.guard import Budget
+from gradcube.diagnosis.stopwatch import Budget
 from gradcube.settings import KafkaSettings
 from gradcube_metrics.counters import Counters, Gauges
 from gradcube_metrics.diagnosing import Detectors

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog, word_of
-from gradcube.diagnosis.guard import Budget
+from gradcube.diagnosis.stopwatch import Budget
 from gradcube.windows import ResourceRows, ServerRows, StepRows
 
 KEPT_ATTEMPTS = 3

@@ -3,12 +3,16 @@
 Rows in any order come in, frames in the order of steps go out."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcube.diagnosis.medians import median
 from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, MISSING
 from gradcube.windows.columns import FloatArray, IntArray
 from gradcube.windows.rows import StepRows
@@ -42,45 +46,62 @@ class StepFrame:
     seq: IntArray
     dropped: IntArray
     bucket_absmax: NDArray[np.float32]
-    _columns: dict[str, FloatArray] = field(default_factory=dict, init=False, repr=False)
+    _medians: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def column(self, name: str) -> FloatArray:
         """A float or a count of all ranks by its name in the schema, (r,); NaN where it was not measured.
 
         Made once for all detectors, and read-only therefore.
         """
-        if name not in self._columns:
-            self._columns[name] = self._made(name)
-            self._columns[name].setflags(write=False)
         return self._columns[name]
 
-    def _made(self, name: str) -> FloatArray:
-        if name in FLOAT_FIELDS:
-            return self.floats[:, FLOAT_FIELDS.index(name)].astype(np.float64)
-        count = self.counts[:, COUNT_FIELDS.index(name)]
-        return np.where(count == MISSING, np.nan, count)
+    def median(self, name: str) -> float:
+        """The median of a column over the ranks that have a finite value, NaN without any: the job's own number.
+
+        One wrong rank does not move it. Found once for all detectors.
+        """
+        if name not in self._medians:
+            self._medians[name] = median(self._columns[name])
+        return self._medians[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, FloatArray]:
+        floats, counts = np.array(self.floats.T, np.float64, order="C"), np.ascontiguousarray(self.counts.T)
+        known = np.where(counts == MISSING, np.nan, counts)
+        for columns in (floats, known):
+            columns.setflags(write=False)
+        return dict(zip((*FLOAT_FIELDS, *COUNT_FIELDS), (*floats, *known), strict=True))
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What the next step to come out is waiting for. `step` is None when no record of a further step has come."""
+    """What the next step to come out is waiting for. `step` is None when no record of a further step has come.
+
+    `present` and `known` are the assembler's own sets: to be looked at, not kept.
+    """
 
     step: int | None
-    present: frozenset[int]
+    present: AbstractSet[int]
     """Ranks whose record of the step is there."""
-    missing: frozenset[int]
-    """Known ranks whose record of it is not."""
+    known: AbstractSet[int]
+    """All ranks that are waited for."""
     last_step: int
     """The last step that came out, -1 before the first."""
     last_micros: int
     """Its time."""
+
+    @cached_property
+    def missing(self) -> frozenset[int]:
+        """Known ranks whose record of the step is not there."""
+        return frozenset(self.known - self.present)
 
 
 @dataclass
 class _Pending:
     """The rows of one step so far: slices of the batches that they came in."""
 
-    parts: list[tuple[StepRows, IntArray]] = field(default_factory=list)
+    parts: list[tuple[StepRows, slice]] = field(default_factory=list)
+    num_rows: int = 0
     ranks: set[int] = field(default_factory=set)
     latest_micros: int = 0
 
@@ -101,8 +122,9 @@ class StepAssembler:
         self._max_pending_rows = max_pending_rows
         self._pending_rows = 0
         self._pending: dict[int, _Pending] = {}
+        self._known: set[int] = set()
         self._absent: dict[int, int] = {}
-        """Of each known rank, how many frames in a row it has been missing from."""
+        """Of each known rank that the last frame was without, how many in a row were."""
         self._settled = False
         self._emitted = -1
         self._emitted_micros = 0
@@ -119,11 +141,8 @@ class StepAssembler:
             self._welcome(rows.rank[late].tolist())
             rows = rows.take(~late)
         self._pending_rows += len(rows)
-        for step, at in _places_by_step(rows.step):
-            entry = self._pending.setdefault(step, _Pending())
-            entry.parts.append((rows, at))
-            entry.ranks.update(rows.rank[at].tolist())
-            entry.latest_micros = max(entry.latest_micros, _middle(rows.ended_at_micros[at]))
+        if len(rows):
+            self._note(rows)
         return self._take()
 
     def advance(self, watermark_micros: int) -> list[StepFrame]:
@@ -137,8 +156,20 @@ class StepAssembler:
     def waiting(self) -> Waiting:
         """What is missing of the oldest step that is not out."""
         step = min(self._pending, default=None)
-        present = frozenset() if step is None else frozenset(self._pending[step].ranks)
-        return Waiting(step, present, frozenset(self._absent) - present, self._emitted, self._emitted_micros)
+        present: set[int] = set() if step is None else self._pending[step].ranks
+        return Waiting(step, present, self._known, self._emitted, self._emitted_micros)
+
+    def _note(self, rows: StepRows) -> None:
+        changes = np.flatnonzero(rows.step[1:] != rows.step[:-1]) + 1
+        if len(changes) and (rows.step[1:] < rows.step[:-1]).any():
+            rows = rows.take(np.argsort(rows.step, kind="stable"))
+            changes = np.flatnonzero(rows.step[1:] != rows.step[:-1]) + 1
+        for start, end in pairwise([0, *changes.tolist(), len(rows)]):
+            entry = self._pending.setdefault(int(rows.step[start]), _Pending())
+            entry.parts.append((rows, slice(start, end)))
+            entry.num_rows += end - start
+            entry.ranks.update(rows.rank[start:end].tolist())
+            entry.latest_micros = max(entry.latest_micros, middle(rows.ended_at_micros[start:end]))
 
     def _take(self) -> list[StepFrame]:
         frames = []
@@ -151,47 +182,48 @@ class StepAssembler:
     def _ready(self, entry: _Pending) -> bool:
         if self._pending_rows > self._max_pending_rows:
             return True
-        complete = self._settled and self._absent and entry.ranks >= self._absent.keys()
-        return bool(complete) or entry.latest_micros <= self._watermark
+        is_complete = self._settled and bool(self._known) and entry.ranks >= self._known
+        return is_complete or entry.latest_micros <= self._watermark
 
     def _frame(self, step: int) -> StepFrame:
         entry = self._pending.pop(step)
-        self._pending_rows -= sum(len(at) for _, at in entry.parts)
+        self._pending_rows -= entry.num_rows
         self._emitted = step
         self._settled = True
         self._count_absent(entry.ranks)
 
-        def gather(name: str) -> NDArray[Any]:
-            return np.concatenate([getattr(rows, name)[at] for rows, at in entry.parts])
-
-        rank, at = np.unique(gather("rank"), return_index=True)
-        columns = {name: gather(name)[at] for name in FRAME_COLUMNS}
-        self._emitted_micros = _middle(gather("ended_at_micros")[at])
-        return StepFrame(self._job, self._attempt, step, self._emitted_micros, rank, **columns)
+        columns = {name: _joined(entry, name) for name in ("rank", "ended_at_micros", *FRAME_COLUMNS)}
+        rank = columns["rank"]
+        if not (rank[1:] > rank[:-1]).all():
+            _, at = np.unique(rank, return_index=True)
+            columns = {name: values[at] for name, values in columns.items()}
+        self._emitted_micros = middle(columns.pop("ended_at_micros"))
+        return StepFrame(self._job, self._attempt, step, self._emitted_micros, **columns)
 
     def _count_absent(self, present: set[int]) -> None:
-        self._welcome(present)
-        for rank in self._absent.keys() - present:
-            self._absent[rank] += 1
-            if self._absent[rank] >= FORGET_AFTER_FRAMES:
-                del self._absent[rank]
+        self._known |= present
+        if not self._absent and len(present) == len(self._known):
+            return
+        self._absent = {rank: self._absent.get(rank, 0) + 1 for rank in self._known - present}
+        for rank in [rank for rank, frames in self._absent.items() if frames >= FORGET_AFTER_FRAMES]:
+            del self._absent[rank]
+            self._known.remove(rank)
 
     def _welcome(self, ranks: Iterable[int]) -> None:
-        self._absent |= dict.fromkeys(ranks, 0)
+        for rank in ranks:
+            self._known.add(rank)
+            self._absent.pop(rank, None)
 
 
-def _places_by_step(step: IntArray) -> list[tuple[int, IntArray]]:
-    """Each step of a batch, ascending, and the places of its rows in their order."""
-    if not len(step):
-        return []
-    if (step == step[0]).all():  # as a trace gives them, one by one
-        return [(int(step[0]), np.arange(len(step)))]
-    order = np.argsort(step, kind="stable")
-    steps, starts = np.unique(step[order], return_index=True)
-    return list(zip(steps.tolist(), np.split(order, starts[1:]), strict=True))
+def _joined(entry: _Pending, name: str) -> NDArray[Any]:
+    """A column of a step's rows; a view where they came in one batch."""
+    parts = [getattr(rows, name)[at] for rows, at in entry.parts]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _middle(micros: IntArray) -> int:
-    """The median; numpy's own takes ten times as long where values are few."""
+def middle(micros: IntArray) -> int:
+    """The median of times; numpy's own takes ten times as long where values are few."""
+    if len(micros) == 1:
+        return int(micros[0])
     ordered = np.sort(micros)
     return int((float(ordered[(len(ordered) - 1) // 2]) + float(ordered[len(ordered) // 2])) / 2)

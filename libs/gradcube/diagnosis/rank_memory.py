@@ -32,7 +32,7 @@ class RankMemory:
 
     def columns(self, rank: NDArray[np.int32]) -> IntArray:
         """The place of each rank, (r,); new ranks get one."""
-        if np.array_equal(rank, self._last_ranks):
+        if len(rank) == len(self._last_ranks) and (rank == self._last_ranks).all():
             return self._last_columns
         for new in rank.tolist():
             self._place.setdefault(new, len(self._place))

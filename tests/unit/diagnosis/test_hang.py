@@ -11,7 +11,7 @@ from gradcube.diagnosis import Diagnosis, Finding, StepFrame, Waiting
 from gradcube.diagnosis.hangs.hang import HangDetector, HangSettings
 
 STEP_MICROS = 150_000
-SILENT = Waiting(None, frozenset(), frozenset(), -1, 0)
+SILENT = Waiting(None, set(), set(), -1, 0)
 
 
 def steps(count: int, ranks: int = 4, first: int = 0, pause_micros: int = 0) -> list[StepFrame]:
@@ -77,7 +77,7 @@ def test_the_rank_that_did_not_report_the_last_step_is_named_though_nobody_annou
 
 def test_ranks_whose_record_of_the_pending_step_is_not_there_are_named() -> None:
     detector = watched(steps(100), announced=False)
-    pending = Waiting(100, frozenset({0, 3}), frozenset({1, 2}), 99, 0)
+    pending = Waiting(100, {0, 3}, {0, 1, 2, 3}, 99, 0)
     [found] = after(detector, 121, pending)
     assert "ranks 1, 2" in found.verdict
     assert found.subject.rank is None

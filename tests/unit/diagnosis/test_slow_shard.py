@@ -100,7 +100,7 @@ def test_an_open_episode_goes_on_after_a_restart() -> None:
 def test_the_engine_hears_versions_of_its_own_attempt_alone() -> None:
     for attempt, expected in ((0, ["OPENED"]), (1, [])):
         diagnosis = Diagnosis("bert", 0, [SlowShardDetector()])
-        diagnosis._ask(lambda detector: detector.observe(frame(0, step_seconds=STEP_SECONDS)))
+        diagnosis._observe([frame(0, step_seconds=STEP_SECONDS)])
         findings = []
         for version in range(ONSET):
             seconds = USUAL_SECONDS * (4 if version > ONSET - 8 else 1)

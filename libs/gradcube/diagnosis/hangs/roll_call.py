@@ -43,7 +43,10 @@ class RollCall:
             gone = np.setdiff1d(before.rank, frame.rank)
             self._places |= {int(rank): _place(before, int(rank)) for rank in gone}
         missed = {rank: count + 1 for rank, count in self._absent.items()} | dict.fromkeys(gone.tolist(), 1)
-        present = set(frame.rank.tolist()) if missed or self._leases else set()
+        if not missed and not self._leases:
+            self._returned = ()
+            return
+        present = set(frame.rank.tolist())
         self._returned = tuple(sorted(present & (self._absent.keys() | self._leases.keys())))
         self._absent = {r: n for r, n in missed.items() if r not in present and n < FORGET_AFTER_FRAMES}
         self._leases = {r: lease for r, lease in self._leases.items() if r not in present}

@@ -54,6 +54,10 @@ class NonfiniteLoss:
         """Whose loss is no number in this step, (r,)."""
         loss, at = frame.column("loss"), self._memory.columns(frame.rank)
         finite, measured = np.isfinite(loss), self._measured.values[at]
+        if finite.all():
+            self._silent_steps = 0
+            self._measured.values[at] = measured + 1
+            return ~finite
         usual = np.isnan(loss) & (measured >= USUAL_STEPS)
         if finite.any():
             self._silent_steps = 0

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from gradcube.diagnosis.medians import median
 from gradcube.windows.columns import FloatArray, IntArray
+
+__all__ = ["Partition", "center", "median", "medians"]
 
 FAR = 1e3
 """Logs of times lie well within +-FAR / 2, so that groups sorted as one array do not overlap."""
@@ -36,14 +39,6 @@ class Partition:
         low[some] = ordered[starts[some] + (counts[some] - 1) // 2] - shift
         high[some] = ordered[starts[some] + counts[some] // 2] - shift
         return low, high
-
-
-def median(values: FloatArray | IntArray) -> float:
-    """The median, NaN left out; NaN without any. Ten times as fast as numpy's where values are few."""
-    ordered = np.sort(values[np.isfinite(values)])
-    if not len(ordered):
-        return float("nan")
-    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def center(values: FloatArray, towards: float = 0.0) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcube.diagnosis.medians import median
 from gradcube.windows.columns import BoolArray, FloatArray, IntArray
 
 HISTORY_STEPS = 128
@@ -55,7 +56,8 @@ class History:
         """Adds a step of the units that are healthy."""
         kept = np.where(healthy & np.isfinite(values), values, np.nan)
         at = self.steps % HISTORY_STEPS
-        self.counts += np.isfinite(kept).astype(np.int64) - np.isfinite(self._ring[:, at])
+        self.counts += np.isfinite(kept)
+        self.counts -= np.isfinite(self._ring[:, at])
         self._ring[:, at] = kept
         self.steps += 1
         self._note(kept)
@@ -104,20 +106,21 @@ class History:
 
     def _note(self, kept: FloatArray) -> None:
         """Correlation and tails, fading."""
-        if not np.isfinite(self._sigma).any():
+        if not np.count_nonzero(np.isfinite(self._sigma)):
             self._before = np.full(len(kept), np.nan)
             return
         fade = 1 - 1 / HISTORY_STEPS
         with np.errstate(invalid="ignore"):
-            z = np.clip((kept - self.level) / np.maximum(self._sigma, 1e-9), -3, 3)
-            beyond = kept - self.level > FAR_OUT * self.scale
+            excess = kept - self.level
+            z = np.minimum(np.maximum(excess / np.maximum(self._sigma, 1e-9), -3), 3)
+            beyond = excess > FAR_OUT * self.scale
         pairs = np.isfinite(z) & np.isfinite(self._before)
         now, before = z[pairs], self._before[pairs]
         self._pairs = fade * self._pairs + float(now @ before)
         self._squares = fade * self._squares + float(now @ now + before @ before) / 2
         fade = 1 - 1 / TAIL_STEPS
-        self._seen = fade * self._seen + int(np.isfinite(kept).sum())
-        self._beyond = fade * self._beyond + int(self._fresh_beyond.sum())
+        self._seen = fade * self._seen + np.count_nonzero(np.isfinite(kept))
+        self._beyond = fade * self._beyond + np.count_nonzero(self._fresh_beyond)
         self._fresh_beyond = beyond
         self._before = z
 
@@ -129,7 +132,7 @@ class History:
         known = self._sigma[np.isfinite(self._sigma)]
         if not len(known):
             return
-        together, samples = float(np.median(known)), float(self.counts.sum())
+        together, samples = median(known), float(self.counts.sum())
         weight = self.counts / (self.counts + PRIOR_STEPS)
         own = np.where(np.isfinite(self._sigma), self._sigma, together)
         sigma = np.sqrt(weight * own**2 + (1 - weight) * together**2) * (1 + 2 / math.sqrt(max(samples, 1.0)))
