@@ -36,11 +36,13 @@ class SlidingMedian:
 
     def append(self, number: float) -> None:
         """Adds a number, and forgets the one that is `size` older."""
-        if len(self._last) == self._size:
+        self._last.append(number)
+        if len(self._last) > self._size:
             oldest = self._last.popleft()
+            if oldest == number:
+                return  # in the order it takes that one's place
             if not math.isnan(oldest):
                 del self._ordered[bisect_left(self._ordered, oldest)]
-        self._last.append(number)
         if not math.isnan(number):
             insort(self._ordered, number)
 

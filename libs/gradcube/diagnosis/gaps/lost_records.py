@@ -48,20 +48,26 @@ class LostRecords:
         Dropped; or skipped by `seq` more than by the steps; or absent, more than once or twice, from frames that others
         are in. A recording of every tenth step of all ranks has lost nothing.
         """
+        if self._frames % calm_steps == 0:
+            self._absences.values[:] = 0
+        if self._is_next(frame, at):
+            return np.zeros(len(at))
         known = self._seq.values[at] >= 0
         made = frame.seq - self._seq.values[at]
         skipped = made - (frame.step - self._step.values[at])
-        absent = self._absent(
-            at, np.where(known, np.minimum(self._frames - self._frame.values[at], made - 1), 0), calm_steps
-        )
+        absent = self._absent(at, np.where(known, np.minimum(self._frames - self._frame.values[at], made - 1), 0))
         # A monitor that started anew counts from 0 again: a step back, and no loss.
         lost: FloatArray = np.maximum(frame.dropped, np.where(known, np.maximum(np.maximum(skipped, absent), 0), 0))
         return lost
 
-    def _absent(self, at: IntArray, absent: FloatArray, calm_steps: int) -> FloatArray:
+    def _is_next(self, frame: StepFrame, at: IntArray) -> bool:
+        """Whether all ranks were in the last frame, and have counted on since as steps have: nothing is lost."""
+        if not (self._frame.values[at] == self._frames).all() or frame.dropped.any():
+            return False
+        return not (frame.seq - self._seq.values[at] - (frame.step - self._step.values[at])).any()
+
+    def _absent(self, at: IntArray, absent: FloatArray) -> FloatArray:
         """Absences that are more than chance; they count once, and are forgotten after a calm time."""
-        if self._frames % calm_steps == 0:
-            self._absences.values[:] = 0
         self._absences.values[at] += np.maximum(absent, 0)
         enough = self._absences.values >= MIN_ABSENT
         lost = np.where(enough, self._absences.values, 0.0)

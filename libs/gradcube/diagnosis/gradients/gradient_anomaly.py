@@ -22,6 +22,7 @@ from gradcube.diagnosis.gradients.gradient_verdicts import (
 from gradcube.diagnosis.gradients.lasting import LastingEpisodes
 from gradcube.diagnosis.gradients.peer_deviation import LEARN_STEPS, PeerDeviation
 from gradcube.windows.columns import FloatArray
+from gradcube.windows.peers import MIN_PEERS
 
 KIND = "GRADIENT_ANOMALY"
 JOB = Subject()
@@ -85,6 +86,9 @@ class GradientAnomalyDetector(Detector):
 
     def _watch(self, frame: StepFrame, name: str, values: FloatArray) -> list[Finding]:
         deviation, settings = self._deviations[name], self.settings
+        if len(values) <= MIN_PEERS:
+            deviation.pass_over(frame)
+            return []
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(values > 0, np.log(values), np.nan)
         deviation.take(frame, logs, (math.log(settings.min_ratio), settings.sigmas), self._episodes.ranks())

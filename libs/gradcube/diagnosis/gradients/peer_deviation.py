@@ -9,9 +9,10 @@ import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.loss.training_curve import MAD_TO_SIGMA
+from gradcube.diagnosis.medians import median
 from gradcube.diagnosis.rank_memory import RankMemory
-from gradcube.windows.columns import BoolArray, FloatArray, IntArray
-from gradcube.windows.peers import MIN_PEERS, peer_median
+from gradcube.windows.columns import BoolArray, FloatArray
+from gradcube.windows.peers import peer_median
 
 LEARN_STEPS = 32
 """A rank's usual difference is the mean of so many steps, then follows with a weight of 1 in 32."""
@@ -47,9 +48,6 @@ class PeerDeviation:
         """
         at = self._memory.columns(frame.rank)
         self.held = np.isin(frame.rank, list(held)) if held else np.zeros(len(at), np.bool_)
-        if len(at) <= MIN_PEERS:
-            self._take_nothing(at)
-            return
         self.peers = peer_median(values, frame.stage)
         difference = values - self.peers
         self.excess = np.where(self._seen.values[at] >= LEARN_STEPS, difference - self._level.values[at], np.nan)
@@ -59,16 +57,15 @@ class PeerDeviation:
         self.run = self._run.values[at]
         self._learn(at, difference, np.isfinite(difference) & ~self.outside & ~self.held)
 
+    def pass_over(self, frame: StepFrame) -> None:
+        """A step with so few ranks that none has enough peers: nobody's run of steps goes on."""
+        at = self._memory.columns(frame.rank)
+        self._run.values[at] = 0.0
+
     def trust(self, ranks: Collection[int]) -> None:
         """Takes ranks for usually equal to their peers: those that were outside when an earlier process ended."""
         at = self._memory.columns(np.array(list(ranks), np.int32))
         self._seen.values[at] = LEARN_STEPS
-
-    def _take_nothing(self, at: IntArray) -> None:
-        """A step without any rank that has enough peers."""
-        self.peers = self.excess = np.full(len(at), np.nan)
-        self.outside = np.zeros(len(at), np.bool_)
-        self.run = self._run.values[at] = np.zeros(len(at))
 
     def _learn(self, at: np.ndarray, difference: FloatArray, healthy: BoolArray) -> None:
         if not healthy.any():
@@ -79,6 +76,6 @@ class PeerDeviation:
         self._seen.values[own] += 1
         if self._seen.values[own].max() > 2:  # the first differences are the ranks' own levels, no noise
             self._sigma_steps += 1
-            scatter = MAD_TO_SIGMA * float(np.median(np.abs(moved)))
+            scatter = MAD_TO_SIGMA * median(np.abs(moved))
             self.sigma += (scatter - self.sigma) / min(self._sigma_steps, LEARN_STEPS)
             self.sigma = max(self.sigma, self._min_sigma)

@@ -16,6 +16,7 @@ from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.gradients.lasting import LastingEpisodes
 from gradcube.diagnosis.gradients.peer_deviation import PeerDeviation
 from gradcube.diagnosis.medians import SlidingMedian
+from gradcube.windows.peers import MIN_PEERS
 
 KIND = "STALE_GRADIENTS"
 JOB = Subject()
@@ -89,6 +90,9 @@ class StaleGradientsDetector(Detector):
 
     def _watch_ranks(self, frame: StepFrame) -> list[Finding]:
         deviation, findings, staleness = self._deviation, list[Finding](), frame.column("staleness")
+        if len(staleness) <= MIN_PEERS:
+            deviation.pass_over(frame)
+            return []
         limits = self.settings.min_versions, self.settings.sigmas
         deviation.take(frame, staleness, limits, self._episodes.ranks())
         enough = (deviation.run >= self.settings.run_steps) | deviation.held

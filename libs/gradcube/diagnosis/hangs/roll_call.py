@@ -39,7 +39,7 @@ class RollCall:
         before, self._last = self._last, frame
         self._waited_for = frozenset()
         gone: NDArray[np.int32] = np.empty(0, np.int32)
-        if before is not None and not np.array_equal(before.rank, frame.rank):
+        if before is not None and not (len(before.rank) == len(frame.rank) and (before.rank == frame.rank).all()):
             gone = np.setdiff1d(before.rank, frame.rank)
             self._places |= {int(rank): _place(before, int(rank)) for rank in gone}
         missed = {rank: count + 1 for rank, count in self._absent.items()} | dict.fromkeys(gone.tolist(), 1)

@@ -54,13 +54,14 @@ class History:
 
     def take(self, values: FloatArray, healthy: BoolArray) -> None:
         """Adds a step of the units that are healthy."""
-        kept = np.where(healthy & np.isfinite(values), values, np.nan)
+        known = healthy & np.isfinite(values)
+        kept = np.where(known, values, np.nan)
         at = self.steps % HISTORY_STEPS
-        self.counts += np.isfinite(kept)
+        self.counts += known
         self.counts -= np.isfinite(self._ring[:, at])
         self._ring[:, at] = kept
         self.steps += 1
-        self._note(kept)
+        self._note(kept, np.count_nonzero(known))
         if self.steps <= YOUNG_STEPS or self.steps % REFRESH_STEPS == 0:
             self._refresh()
 
@@ -104,7 +105,7 @@ class History:
         other._seen, other._beyond = self._seen, self._beyond
         return other
 
-    def _note(self, kept: FloatArray) -> None:
+    def _note(self, kept: FloatArray, num_known: int) -> None:
         """Correlation and tails, fading."""
         if not np.count_nonzero(np.isfinite(self._sigma)):
             self._before = np.full(len(kept), np.nan)
@@ -119,7 +120,7 @@ class History:
         self._pairs = fade * self._pairs + float(now @ before)
         self._squares = fade * self._squares + float(now @ now + before @ before) / 2
         fade = 1 - 1 / TAIL_STEPS
-        self._seen = fade * self._seen + np.count_nonzero(np.isfinite(kept))
+        self._seen = fade * self._seen + num_known
         self._beyond = fade * self._beyond + np.count_nonzero(self._fresh_beyond)
         self._fresh_beyond = beyond
         self._before = z

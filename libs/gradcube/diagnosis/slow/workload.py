@@ -46,7 +46,8 @@ class Workload:
 
 
 def _differs(log: float, usual: SlidingMedian) -> bool:
-    return abs(log - usual.value) > max(LEAST_CHANGE, SPREADS * usual.deviation)
+    change = abs(log - usual.value)
+    return change > LEAST_CHANGE and change > SPREADS * usual.deviation
 
 
 def _log_median(values: FloatArray) -> float:
