@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradcube.diagnosis import catalog
+from gradcube.diagnosis.assembler import StepAssembler
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Finding
-from gradcube.diagnosis.frames import StepAssembler, StepFrame
+from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.guard import Guard, Reached
 from gradcube.diagnosis.stopwatch import Budget
 from gradcube.windows.rows import ResourceRows, ServerRows, StepRows

@@ -21,6 +21,14 @@ def median(values: FloatArray | IntArray) -> float:
     return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
+def median_micros(micros: IntArray) -> int:
+    """The median of times, (n,) with n > 0, as a whole number."""
+    if len(micros) == 1:
+        return int(micros[0])
+    ordered = np.sort(micros)
+    return int((float(ordered[(len(ordered) - 1) // 2]) + float(ordered[len(ordered) // 2])) / 2)
+
+
 class SlidingMedian:
     """The median of the last `size` numbers; NaN before the first, and while one of them is NaN.
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcube.diagnosis.assembler import FORGET_AFTER_FRAMES
 from gradcube.diagnosis.findings import Subject
-from gradcube.diagnosis.frames import FORGET_AFTER_FRAMES, StepFrame, Waiting
+from gradcube.diagnosis.frames import StepFrame, Waiting
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class NonfiniteLoss:
     def observe(self, frame: StepFrame, calm_steps: int) -> list[Finding]:
         """Episodes that this step opens or closes."""
         wrong = self.ranks(frame)
-        moment, count = Moment.of(frame), np.count_nonzero(wrong)
+        moment, count = Moment.of(frame), int(np.count_nonzero(wrong))
         findings = self._close(frame, calm_steps)
         self.is_job_wrong = count > NAMED_RANKS or count * 2 >= len(wrong) > 0
         if self.is_job_wrong:

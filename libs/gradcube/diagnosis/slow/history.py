@@ -61,7 +61,7 @@ class History:
         self.counts -= np.isfinite(self._ring[:, at])
         self._ring[:, at] = kept
         self.steps += 1
-        self._note(kept, np.count_nonzero(known))
+        self._note(kept, int(np.count_nonzero(known)))
         if self.steps <= YOUNG_STEPS or self.steps % REFRESH_STEPS == 0:
             self._refresh()
 
