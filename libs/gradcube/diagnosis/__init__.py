@@ -1,8 +1,8 @@
 """Detectors and verdicts: frames of steps in, findings out. Pure: no I/O, no clock.
 
 `engine` asks the detectors of `catalog`, each behind a `guard`, about the frames that `assembler` puts together. The
-detectors: `slow` (ranks, nodes, stages, jobs, data), `hangs`, `loss`, `gradients`, `servers`, `resources`, and `gaps` in
-what is heard.
+detectors: `slow` (ranks, nodes, stages, jobs, data), `hangs`, `loss`, `gradients`, `servers`, `resources`, and `gaps`
+in what is heard.
 """
 
 from gradcube.diagnosis.assembler import StepAssembler
