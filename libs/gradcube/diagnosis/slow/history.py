@@ -142,12 +142,13 @@ class History:
     def _measure(self, units: IntArray) -> None:
         """Median, and sigma, of these units' histories."""
         rows = self._ring[units, : min(self.steps, HISTORY_STEPS)]
-        level = _quantiles(rows, 0.5)
+        finite = np.isfinite(rows).sum(axis=1)
+        level = _quantiles(rows, finite, 0.5)
         known = np.isfinite(level)
         self.level[units[known]] = level[known]
         count = np.maximum(self.counts[units], 1)
         # A median fitted to n values is nearer to them than the true one.
-        sigma = _quantiles(np.abs(rows - level[:, None]), SPREAD_SHARE) / SPREAD_SIGMAS * (1 + 1 / count)
+        sigma = _quantiles(np.abs(rows - level[:, None]), finite, SPREAD_SHARE) / SPREAD_SIGMAS * (1 + 1 / count)
         self._sigma[units] = np.where(count >= 4, sigma, np.nan)
 
     def _memory_factor(self) -> float:
@@ -156,13 +157,12 @@ class History:
         return math.sqrt((1 + correlation) / (1 - correlation))
 
 
-def _quantiles(rows: NDArray[Any], share: float) -> FloatArray:
-    """A quantile of each row, NaN left out; NaN for a row without any."""
-    ordered = np.sort(rows, axis=1)
-    counts = np.isfinite(ordered).sum(axis=1)
-    place = share * np.maximum(counts - 1, 0)
+def _quantiles(rows: NDArray[Any], counts: IntArray, share: float) -> FloatArray:
+    """A quantile of each row, NaN left out; NaN for a row without any. `counts` says how many numbers each has."""
+    ordered, last = np.sort(rows, axis=1), np.maximum(counts - 1, 0)
+    place = share * last
     low = place.astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(counts - 1, 0))
+    high = np.minimum(low + 1, last)
     at, part = np.arange(len(rows)), place - low
     result: FloatArray = ordered[at, low] * (1 - part) + ordered[at, high] * part
     return result
