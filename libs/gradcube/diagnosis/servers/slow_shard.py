@@ -88,8 +88,7 @@ class SlowShardDetector(Detector):
     def observe(self, frame: StepFrame) -> list[Finding]:
         """Where the job stands, and how long a step takes; a step itself shows nothing here."""
         self._moment = Moment.of(frame)
-        seconds = frame.column("step_seconds")
-        self._step_seconds = float(np.nanmedian(seconds)) if np.isfinite(seconds).any() else float("nan")
+        self._step_seconds = frame.median("step_seconds")
         return []
 
     def observe_servers(self, rows: ServerRows) -> list[Finding]:

@@ -59,16 +59,16 @@ class Family:
 
     def judge(self, values: FloatArray, shift: FloatArray | float = 0.0) -> IntArray:
         """Adds a step; the units whose sum is high enough for an alarm. `shift` is what open episodes explain."""
-        cap = self._cap()
+        cap, open_at = self._cap(), self.open_at
         excess: FloatArray = values - self.base() - shift
         self._recent[:, self._frames % KEPT_STEPS] = excess
         self._frames += 1
         with np.errstate(invalid="ignore", divide="ignore"):
-            moved = np.clip(excess / self.history.scale - self._slack(), -2 * self.open_at, cap)
+            moved = np.minimum(np.maximum(excess / self.history.scale - self._slack(), -2 * open_at), cap)
         moved = np.where(np.isfinite(moved), moved, 0.0)
-        self.total = np.clip(self.total + moved, 0.0, self.open_at + cap)
-        self._pinned = np.where(self.total > self.open_at / 2, self._pinned + 1, 0)
-        alarmed: IntArray = np.flatnonzero(self.total >= self.open_at)
+        self.total = np.minimum(np.maximum(self.total + moved, 0.0), open_at + cap)
+        self._pinned = np.where(self.total > open_at / 2, self._pinned + 1, 0)
+        alarmed: IntArray = np.flatnonzero(self.total >= open_at)
         return alarmed
 
     def learn(self, values: FloatArray, healthy: BoolArray) -> None:

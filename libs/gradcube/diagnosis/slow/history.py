@@ -46,6 +46,8 @@ class History:
         self.scale = np.full(units, np.inf)
         self.counts = np.zeros(units, np.int64)
         self.steps = 0
+        self.measured = 0
+        """How often levels have been found anew."""
         self._sigma = np.full(units, np.nan)
         self._turn = 0
         self._before = np.full(units, np.nan)
@@ -141,6 +143,7 @@ class History:
 
     def _measure(self, units: IntArray) -> None:
         """Median, and sigma, of these units' histories."""
+        self.measured += 1
         rows = self._ring[units, : min(self.steps, HISTORY_STEPS)]
         finite = np.isfinite(rows).sum(axis=1)
         level = _quantiles(rows, finite, 0.5)

@@ -97,6 +97,7 @@ class Watch:
         """Says anew what ranks are compared with."""
         self.references: References = references(self.grid, self.ranks.history.level, self._as_peers, self.settings)
         self.ranks.reference = self.references.alarm
+        self._refreshed_at = self.ranks.history.measured
 
     def judge(self, frame: StepFrame, columns: IntArray, episodes: list[Episode]) -> list[Alarm]:
         """Adds a step, and says who is suspected; groups before ranks."""
@@ -121,7 +122,8 @@ class Watch:
     def learn(self, episodes: list[Episode]) -> None:
         """Takes the step that was judged into what is usual of whoever is not suspected and has no episode."""
         self._learn(_covered(episodes, len(self.grid)), job_covered=bool(episodes))
-        self.refresh()
+        if self._refreshed_at != self.ranks.history.measured:
+            self.refresh()
 
     def family(self, kind: str) -> Family:
         """The units of a kind."""
@@ -184,6 +186,7 @@ class Watch:
                 history.relearn(column, recent[:, column])
         self._as_peers[episode.columns] = False
         self.ranks.clear(episode.columns)
+        self._refreshed_at = -1
 
     def moved(self, grid: Grid) -> IntArray:
         """Goes on with a grid that has more ranks, or ranks elsewhere; where each rank's column is now."""
@@ -204,6 +207,7 @@ class Watch:
     def configure(self, settings: StragglerSettings) -> None:
         """Other thresholds from the next step on."""
         self.settings = settings
+        self._refreshed_at = -1
         for family in (self.ranks, self.links, self.job, *self.groups.values()):
             family.settings = settings
 
