@@ -18,11 +18,11 @@ demo: setup ## Set up, then train a language model, slow one worker, name it, an
 
 ##@ Test
 test: setup ## Every test: unit, integration, end to end, chaos
-	$(BIN)/pytest -n 2 tests/unit
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 	$(BIN)/pytest tests/integration tests/e2e tests/chaos
 
 test-unit: setup ## The fast tests, under a minute
-	$(BIN)/pytest -n 2 tests/unit
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 test-integration: setup ## Tests against a real broker, engine and services
 	$(BIN)/pytest tests/integration
@@ -40,11 +40,12 @@ setup-check:
 	@requirements/setup.sh --check
 
 lint: ## ruff: rules and format
-	$(BIN)/ruff check libs services tests k8s
-	$(BIN)/ruff format --check libs services tests k8s
+	$(BIN)/ruff check libs services tests k8s examples
+	$(BIN)/ruff format --check libs services tests k8s examples
 
 types: ## mypy --strict
 	$(BIN)/mypy
+	$(BIN)/mypy examples
 
 imports: ## Who may import whom
 	$(BIN)/lint-imports
@@ -64,8 +65,8 @@ bench-quick: setup ## The benchmarks, short: do they run?
 
 ##@ Maintain
 format: ## Format the code
-	$(BIN)/ruff check --fix libs services tests k8s
-	$(BIN)/ruff format libs services tests k8s
+	$(BIN)/ruff check --fix libs services tests k8s examples
+	$(BIN)/ruff format libs services tests k8s examples
 
 lock: ## Compile the locks anew, with hashes and without index URLs
 	@requirements/lock.sh

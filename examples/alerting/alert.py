@@ -15,7 +15,8 @@ schema = fastavro.parse_schema(json.loads(SCHEMA_FILE.read_text()))
 
 
 def forward(url: str, text: str) -> None:
-    body = json.dumps({"text": text}).encode()  # what chat webhooks take
+    """Posts `text` as a chat webhook takes it; raises OSError when it was not taken."""
+    body = json.dumps({"text": text}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     urllib.request.urlopen(request, timeout=10).close()
 

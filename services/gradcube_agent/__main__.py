@@ -10,6 +10,7 @@ from gradcube.settings import KafkaSettings, LogSettings
 from gradcube.telemetry.sampler import ResourceSampler
 from gradcube_agent.agent import Agent
 from gradcube_agent.settings import AgentSettings
+from gradcube_agent.targets import brokers
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
             signal.signal(name, lambda *_: stopped.set())
         emitter = Emitter(kafka, client_id="gradcube-agent")
         sampler = ResourceSampler(settings.node)
-        Agent(settings, emitter, sampler).run(stopped)
+        Agent(settings, emitter, sampler, brokers=brokers(kafka.bootstrap)).run(stopped)
         sampler.close()
         emitter.close(5)
 

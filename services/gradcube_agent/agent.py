@@ -1,11 +1,12 @@
 """The node's agent: every interval, one record each for the host, its GPUs and the ranks on it.
 
-In: ResourceSampler and the coordinator's list of ranks. Out: ResourceSample records, offered to an emitter, and health.
+In: ResourceSampler, the coordinator's list of ranks, and what a Prober found of the node's dependencies. Out:
+ResourceSample records, offered to an emitter, and health.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -15,8 +16,10 @@ from gradcube.events.codec import encode
 from gradcube.health import HealthServer
 from gradcube.sync.coordinator_client import CoordinatorClient
 from gradcube.telemetry.sampler import ResourceSampler, resource_key
+from gradcube_agent.probing import Prober
 from gradcube_agent.ranks import RankWatcher
 from gradcube_agent.settings import AgentSettings
+from gradcube_agent.targets import Target
 
 TOPIC = "gradcube.resources"
 STALE_INTERVALS = 5
@@ -36,7 +39,10 @@ class SampleEmitter(Protocol):
 
 
 class Agent:
-    """Samples from `run` until its event is set. `sampler` and `emitter` stay the caller's."""
+    """Samples from `run` until its event is set. `sampler` and `emitter` stay the caller's.
+
+    `brokers` are reached for beside what the settings name.
+    """
 
     def __init__(
         self,
@@ -44,6 +50,7 @@ class Agent:
         emitter: SampleEmitter,
         sampler: ResourceSampler,
         *,
+        brokers: Sequence[Target] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -53,6 +60,12 @@ class Agent:
         self._samples = 0
         self._sampled_at = float("-inf")
         self._watcher = _watcher(settings)
+        self._named = (*brokers, *settings.targets)
+        self._prober = Prober(
+            self._targets,
+            interval_seconds=settings.probe_seconds,
+            timeout_seconds=settings.probe_timeout_seconds,
+        )
         self._health = HealthServer(
             settings.host, settings.port, checks=self._checks, status=self.status, registry=self._metrics()
         )
@@ -67,18 +80,27 @@ class Agent:
         interval = self._settings.interval_seconds
         if self._watcher is not None:
             self._watcher.start()
+        self._prober.start()
         with self._health:
             log.info("sampling", node=self._settings.node, port=self.port, interval_seconds=interval)
             due = self._clock()
             while not stopped.wait(max(0.0, due - self._clock())):
                 self.sample()
                 due = max(due + interval, self._clock())
+        self._prober.close()
         if self._watcher is not None:
             self._watcher.close()
 
     def sample(self) -> None:
-        """One round: reads everything, and offers a record a subject."""
+        """One round: reads everything, and offers a record a subject.
+
+        What the prober has found since goes with the host's, and with those of the ranks' processes, whose job it
+        tells something.
+        """
+        reach = self._prober.take()
         for record in self._sampler.sample(() if self._watcher is None else self._watcher.ranks):
+            if not record["device"].startswith("gpu:"):
+                record["reach"] = reach
             self._emitter.offer(TOPIC, resource_key(record), encode("ResourceSample", record))
             self._samples += 1
         self._sampled_at = self._clock()
@@ -94,8 +116,12 @@ class Agent:
             "pending": stats.pending,
             "connected": stats.connected,
             "coordinator": None if watcher is None else watcher.answered,
+            "reach": self._prober.latest,
             "ranks": [] if watcher is None else [f"{each.job}/{each.rank}" for each in watcher.ranks],
         }
+
+    def _targets(self) -> Sequence[Target]:
+        return self._named if self._watcher is None else (*self._named, *self._watcher.servers())
 
     def _checks(self) -> dict[str, bool]:
         age_seconds = self._clock() - self._sampled_at

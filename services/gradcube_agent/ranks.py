@@ -1,13 +1,18 @@
-"""Which ranks run on this node: asked of the coordinator every two seconds, by a thread of its own."""
+"""Which ranks run on this node: asked of the coordinator every two seconds, by a thread of its own.
 
+And, when asked, where the parameter servers of those ranks' jobs are.
+"""
+
+import random
 import threading
 
 import structlog
 from pydantic import ValidationError
 
-from gradcube.errors import CoordinatorError
+from gradcube.errors import ConfigError, CoordinatorError
 from gradcube.sync.coordinator_client import CoordinatorClient
 from gradcube.telemetry.sampler import RankProcess
+from gradcube_agent.targets import MAX_TARGETS, Target, server
 
 POLL_SECONDS = 2.0
 
@@ -23,6 +28,7 @@ class RankWatcher:
     def __init__(self, coordinator: CoordinatorClient, node: str, *, poll_seconds: float = POLL_SECONDS) -> None:
         self.ranks: tuple[RankProcess, ...] = ()
         self.answered = False
+        self._servers: dict[str, list[Target]] = {}
         self._coordinator = coordinator
         self._node = node
         self._poll_seconds = poll_seconds
@@ -37,6 +43,23 @@ class RankWatcher:
         """Stops asking."""
         self._stopped.set()
         self._thread.join()
+
+    def servers(self) -> list[Target]:
+        """The shards of the jobs whose ranks run here; of a job that is not answered for, those known before.
+
+        At most MAX_TARGETS; the nodes of a job differ in which of them they watch.
+        """
+        jobs = sorted({each.job for each in self.ranks})
+        self._servers = {job: self._shards(job) for job in jobs}
+        found = [shard for job in jobs for shard in self._servers[job]]
+        return found if len(found) <= MAX_TARGETS else random.Random(self._node).sample(found, MAX_TARGETS)
+
+    def _shards(self, job: str) -> list[Target]:
+        try:
+            return [server(each.address) for each in self._coordinator.assignment(job).servers]
+        except (CoordinatorError, ConfigError) as error:
+            log.info("servers_unknown", job=job, reason=str(error))
+            return self._servers.get(job, [])
 
     def _run(self) -> None:
         silent = False

@@ -51,6 +51,8 @@ def lifecycle_record(event: Event, at_micros: int) -> dict[str, Any]:
         "hardware": about.hardware if about else "",
         "dataset": about.dataset if about else "",
         "world_size": event.world_size,
+        "grad_clip_norm": about.grad_clip_norm if about else None,
+        "own_grad_clip_norm": about.own_grad_clip_norm if about else None,
     }
 
 

@@ -15,7 +15,8 @@ from gradcube.sync.coordinator_models import (
     ServerHeartbeat,
     ServerRequest,
 )
-from gradcube_coordinator.jobs import Event, EventKind, Job, MemberLease, ServerLeaseState
+from gradcube_coordinator.changes import Changes
+from gradcube_coordinator.jobs import Event, Job, MemberLease, ServerLeaseState
 
 
 class UnknownJob(CoordinatorError):
@@ -33,12 +34,11 @@ class JobRegistry:
         self.jobs: dict[str, Job] = {}
         self.lease_seconds = lease_seconds
         self._new_id = new_id
-        self._events: list[Event] = []
+        self._changes = Changes()
 
     def take_events(self) -> list[Event]:
         """What happened since the last call, in order."""
-        taken, self._events = self._events, []
-        return taken
+        return self._changes.take_events()
 
     def job(self, name: str, now: float) -> Job:
         """The job. Raises UnknownJob."""
@@ -52,10 +52,14 @@ class JobRegistry:
         for job in self.jobs.values():
             for member in [m for m in job.members.values() if now - m.renewed_at > self.lease_seconds]:
                 age = now - member.renewed_at
-                self._remove(job, member, "RANK_LOST", f"rank {member.rank} on {member.node} silent for {age:.1f} s")
+                self._changes.remove(
+                    job, member, "RANK_LOST", f"rank {member.rank} on {member.node} silent for {age:.1f} s"
+                )
             for server in [s for s in job.servers.values() if now - s.renewed_at > self.lease_seconds]:
                 del job.servers[server.shard]
-                self._tell("SERVER_LOST", job, f"shard {server.shard} at {server.address} is silent", server=server)
+                self._changes.tell(
+                    "SERVER_LOST", job, f"shard {server.shard} at {server.address} is silent", server=server
+                )
 
     def create(self, request: JobRequest, now: float) -> Job:
         """The job that `request` makes, joins, or starts the next attempt of. Raises LeaseRefused."""
@@ -65,12 +69,12 @@ class JobRegistry:
         returning = request.attempt is not None and request.attempt >= job.attempt
         if job.description is None:
             attempt = request.attempt if returning and request.attempt else job.attempt + 1
-            self._begin(job, description, attempt, now)
+            self._changes.begin(job, description, attempt, now)
         elif self._alive(job, now):
             _same(job, job.description, description)
         elif job.finished or not (returning and description == job.description):
             job.fresh_since = job.attempt + 1 if job.finished else job.fresh_since
-            self._begin(job, description, job.attempt + 1, now)
+            self._changes.begin(job, description, job.attempt + 1, now)
         return job
 
     def join(self, name: str, request: JoinRequest, now: float) -> MemberLease:
@@ -91,8 +95,8 @@ class JobRegistry:
         member = MemberLease(self._new_id(), rank, request.node, request.pid, now, now)
         job.members[rank] = member
         job.epoch = max(job.epoch, request.epoch) + 1
-        self._tell("RANK_JOINED", job, f"rank {rank} joined from {member.node}", member=member)
-        self._maybe_start(job)
+        self._changes.tell("RANK_JOINED", job, f"rank {rank} joined from {member.node}", member=member)
+        self._changes.maybe_start(job)
         return member
 
     def heartbeat(self, name: str, lease_id: str, step: int, now: float) -> tuple[Job, list[CommandView]]:
@@ -108,7 +112,7 @@ class JobRegistry:
         job = self.job(name, now)
         member = _member(job, lease_id)
         job.finishing |= finished
-        self._remove(job, member, "RANK_LEFT", f"rank {member.rank} left after step {member.step}")
+        self._changes.remove(job, member, "RANK_LEFT", f"rank {member.rank} left after step {member.step}")
 
     def register_server(self, name: str, request: ServerRequest, now: float) -> tuple[Job, ServerLeaseState]:
         """A lease on a shard; it makes the job when there is none. Raises LeaseRefused."""
@@ -139,8 +143,8 @@ class JobRegistry:
             # This coordinator restarted: what the shard remembers must not be told anew.
             job.epoch = max(job.epoch, request.epoch) + 1
             job.attempt = max(job.attempt, request.attempt) if job.description is None else job.attempt
-        self._tell("SERVER_JOINED", job, f"shard {server.shard} is at {server.address}", server=server)
-        self._maybe_start(job)
+        self._changes.tell("SERVER_JOINED", job, f"shard {server.shard} is at {server.address}", server=server)
+        self._changes.maybe_start(job)
         return job, server
 
     def server_heartbeat(self, name: str, lease_id: str, beat: ServerHeartbeat, now: float) -> Job:
@@ -151,8 +155,8 @@ class JobRegistry:
         if beat.checkpoint_version > job.checkpoints.get(server.shard, -1):
             job.checkpoints[server.shard] = beat.checkpoint_version
             detail = f"shard {server.shard} wrote a checkpoint of version {beat.checkpoint_version}"
-            self._tell("CHECKPOINT_WRITTEN", job, detail, server=server, step=beat.checkpoint_version)
-        self._maybe_start(job)
+            self._changes.tell("CHECKPOINT_WRITTEN", job, detail, server=server, step=beat.checkpoint_version)
+        self._changes.maybe_start(job)
         return job
 
     def leave_server(self, name: str, lease_id: str, now: float) -> None:
@@ -160,7 +164,7 @@ class JobRegistry:
         job = self.job(name, now)
         server = _server(job, lease_id)
         del job.servers[server.shard]
-        self._tell("SERVER_LOST", job, f"shard {server.shard} at {server.address} stopped", server=server)
+        self._changes.tell("SERVER_LOST", job, f"shard {server.shard} at {server.address} stopped", server=server)
 
     def command(self, name: str, command: CommandView) -> int:
         """Lays `command` ready for all live workers of the job; their number."""
@@ -173,58 +177,6 @@ class JobRegistry:
         """Whether somebody trains or is about to: a job just made has a lease's time for its first worker."""
         young = not job.started and now - job.created_at <= self.lease_seconds
         return not job.finished and (bool(job.members) or young)
-
-    def _begin(self, job: Job, description: JobDescription, attempt: int, now: float) -> None:
-        job.description, job.attempt, job.created_at = description, attempt, now
-        job.started = job.finishing = job.finished = False
-        job.checkpoints.clear()
-        job.epoch += 1
-        self._tell("OTHER", job, f"attempt {attempt} waits for {description.world_size} workers and all shards")
-
-    def _maybe_start(self, job: Job) -> None:
-        description = job.description
-        if description is None or job.started or len(job.members) < description.world_size or not job.complete:
-            return
-        job.started = True
-        job.epoch += 1
-        self._tell("JOB_STARTED", job, f"{len(job.members)} workers and {job.shards} shards are there")
-
-    def _remove(self, job: Job, member: MemberLease, kind: EventKind, detail: str) -> None:
-        del job.members[member.rank]
-        job.epoch += 1
-        self._tell(kind, job, detail, member=member)
-        if job.members and job.started:
-            self._tell("ASSIGNMENT_CHANGED", job, f"batches are split over ranks {job.ranks}")
-        elif job.finishing and not job.members:
-            job.finished = True
-            self._tell("JOB_FINISHED", job, f"finished at step {member.step}", member=member)
-
-    def _tell(
-        self,
-        kind: EventKind,
-        job: Job,
-        detail: str,
-        *,
-        member: MemberLease | None = None,
-        server: ServerLeaseState | None = None,
-        step: int | None = None,
-    ) -> None:
-        where = member or server
-        self._events.append(
-            Event(
-                kind,
-                job.name,
-                job.attempt,
-                job.epoch,
-                detail,
-                job.description,
-                len(job.members),
-                rank=None if member is None else member.rank,
-                node=None if where is None else where.node,
-                shard=None if server is None else server.shard,
-                step=step if member is None else member.step,
-            )
-        )
 
 
 def _same(job: Job, ours: JobDescription, theirs: JobDescription) -> None:

@@ -2,26 +2,30 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
 from gradcube.diagnosis import plugins
-from gradcube.diagnosis.guard import Budget
+from gradcube.diagnosis.stopwatch import Budget
 from gradcube.settings import KafkaSettings
 from gradcube_metrics.counters import Counters, Gauges
 from gradcube_metrics.diagnosing import Detectors
 from gradcube_metrics.fast_fetch import BatchApp, check_faust_version
 from gradcube_metrics.kafka_access import broker_url, credentials
+from gradcube_metrics.merge_stage import MergeStage
 from gradcube_metrics.output import Output
 from gradcube_metrics.partials import EVALUATIONS, RESOURCES, SERVER_SYNCS, STEPS
 from gradcube_metrics.read_back import PARTIALS
+from gradcube_metrics.reduce_stage import ReduceStage
 from gradcube_metrics.settings import GROUP, MetricsSettings
-from gradcube_metrics.stages import MergeStage, ReduceStage
 
 LARGEST_RECORD_BYTES = 17 << 20
 """What the dead-letter topics take, and a little more."""
 QUEUED_BATCHES = 32
+STOP_SECONDS = 10.0
+"""What is being written may take so long to end when the process is to stop."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +49,13 @@ class MetricsApp:
         self.merging = MergeStage(settings, kafka, output, self.counters, self.gauges, detectors)
         self._reducing = ReduceStage(output, self.counters)
         self._declare()
+
+    async def stop(self) -> None:
+        """Ends: first what is being written, since Faust closes the producer before it ends our clock's task."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.merging.revoke()
+        await self.faust.stop()
 
     def _declare(self) -> None:
         for topic, take in (

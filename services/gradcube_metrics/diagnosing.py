@@ -3,19 +3,20 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog, word_of
-from gradcube.diagnosis.guard import Budget
-from gradcube.windows import ResourceRows, StepRows
+from gradcube.diagnosis.stopwatch import Budget
+from gradcube.windows import ResourceRows, ServerRows, StepRows
 
 KEPT_ATTEMPTS = 3
 """Two may run at once for a while; of older ones nothing is said any more."""
 
 FindingKey = tuple[str, str, float]
 Source = tuple[str, int]
+Side = TypeVar("Side", ResourceRows, ServerRows)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class JobDiagnoses:
         self._attempts: dict[int, Diagnosis] = {}
         self._events: list[Mapping[str, Any]] = []
         self._thresholds: Mapping[str, str] = {}
-        self._next_samples: dict[Source, int] = {}
+        self._next_row: dict[Source, int] = {}
 
     def configure(self, thresholds: Mapping[str, str]) -> list[Finding]:
         """Thresholds from here on. They are known to be right."""
@@ -67,11 +68,19 @@ class JobDiagnoses:
 
     def add_resources(self, rows: ResourceRows, source: Source) -> list[Finding]:
         """Resource samples; those that were read before from this partition are left out."""
-        own = rows.take(rows.offset >= self._next_samples.get(source, 0))
-        if not len(own):
-            return []
-        self._next_samples[source] = int(own.offset.max()) + 1
-        return self._of_all(lambda each: each.add_resources(own))
+        own = self._unread(rows, source)
+        return self._of_all(lambda each: each.add_resources(own)) if len(own) else []
+
+    def add_servers(self, rows: ServerRows, source: Source) -> list[Finding]:
+        """Applied versions; those that were read before from this partition are left out."""
+        own = self._unread(rows, source)
+        return self._of_all(lambda each: each.add_servers(own)) if len(own) else []
+
+    def _unread(self, rows: Side, source: Source) -> Side:
+        own = rows.take(rows.offset >= self._next_row.get(source, 0))
+        if len(own):
+            self._next_row[source] = int(own.offset.max()) + 1
+        return own
 
     def advance(self, watermark_micros: int) -> list[Finding]:
         """How far event time has come."""

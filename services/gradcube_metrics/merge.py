@@ -164,6 +164,8 @@ class JobMerge:
         topic = partial.source[0]
         if topic == STEPS:
             return self.diagnoses.add(partial.rows)
+        if topic == SERVER_SYNCS:
+            return self.diagnoses.add_servers(partial.rows, partial.source)
         return self.diagnoses.add_resources(partial.rows, partial.source) if topic == RESOURCES else []
 
     def _keep(self, event_micros: int, hold: Hold) -> None:

@@ -1,5 +1,6 @@
 """What stage one sends to stage two: the rows of one job out of one batch, as Avro `Partial`, and back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,12 @@ class Partial:
 
 
 def encode_partial(partial: Partial) -> bytes:
-    """The framed Avro record."""
-    columns = [_pack(name, column) for name, column in partial.rows.to_columns().items()]
+    """The framed Avro record. Columns of one type travel as one: each costs its share of both ends' time."""
+    alike: dict[str, dict[str, Column]] = {}
+    for name, column in partial.rows.to_columns().items():
+        dtype = UTF8 if isinstance(column, list) else column.dtype.newbyteorder("<").str
+        alike.setdefault(dtype, {})[name] = column
+    columns = [_pack(dtype, named) for dtype, named in alike.items()]
     topic, partition = partial.source
     record = {"job": partial.job, "source_topic": topic, "source_partition": partition}
     return encode("Partial", {**record, "count": len(partial.rows), "columns": columns})
@@ -52,28 +57,33 @@ def decode_partial(value: bytes) -> Partial:
     table = TABLES.get(record["source_topic"]) if name == "Partial" else None
     if table is None:
         raise SchemaError(f"a {name} record is no partial of {sorted(TABLES)}: was it sent by another release?")
-    columns: Columns = {each["name"]: _unpack(each, record["count"]) for each in record["columns"]}
+    columns: Columns = {}
+    for each in record["columns"]:
+        columns |= _unpack(each, record["count"])
     return Partial((record["source_topic"], record["source_partition"]), table.from_columns(record["job"], columns))
 
 
-def _pack(name: str, column: Column) -> dict[str, Any]:
-    if isinstance(column, list):
-        encoded = [text.encode() for text in column]
-        data = b"".join(len(text).to_bytes(4, "little") + text for text in encoded)
-        return {"name": name, "dtype": UTF8, "data": data}
-    return {"name": name, "dtype": column.dtype.newbyteorder("<").str, "data": column.tobytes()}
+def _pack(dtype: str, named: Mapping[str, Column]) -> dict[str, Any]:
+    data = b"".join(_texts(each) if isinstance(each, list) else each.tobytes() for each in named.values())
+    return {"name": " ".join(named), "dtype": dtype, "data": data}
 
 
-def _unpack(column: dict[str, Any], count: int) -> Column:
-    name, dtype, data = column["name"], column["dtype"], column["data"]
+def _texts(column: list[str]) -> bytes:
+    encoded = [text.encode() for text in column]
+    return b"".join(len(text).to_bytes(4, "little") + text for text in encoded)
+
+
+def _unpack(column: dict[str, Any], count: int) -> Columns:
+    names, dtype, data = column["name"].split(" "), column["dtype"], column["data"]
     if dtype == UTF8:
-        return _unpack_texts(name, data, count)
+        texts = _unpack_texts(column["name"], data, len(names) * count)
+        return {name: texts[at * count : (at + 1) * count] for at, name in enumerate(names)}
     if dtype not in DTYPES:
-        raise SchemaError(f"column {name!r} has dtype {dtype!r}, known are {DTYPES} and {UTF8!r}")
-    if len(data) != count * int(dtype[-1]):
-        raise SchemaError(f"column {name!r} has {len(data)} bytes for {count} values of {dtype}")
-    values: NDArray[Any] = np.frombuffer(data, dtype)
-    return values
+        raise SchemaError(f"column {column['name']!r} has dtype {dtype!r}, known are {DTYPES} and {UTF8!r}")
+    if len(data) != len(names) * count * int(dtype[-1]):
+        raise SchemaError(f"column {column['name']!r} has {len(data)} bytes for {count} values of {dtype} each")
+    values: NDArray[Any] = np.frombuffer(data, dtype).reshape(len(names), count)
+    return dict(zip(names, values, strict=True))
 
 
 def _unpack_texts(name: str, data: bytes, count: int) -> list[str]:

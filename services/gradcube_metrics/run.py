@@ -54,7 +54,7 @@ async def _run_app(app: MetricsApp, stop: asyncio.Event) -> None:
     try:
         await _first(stop.wait(), app.faust._crashed.wait())
     finally:
-        await app.faust.stop()
+        await app.stop()
     reason = app.faust.crash_reason
     if reason is not None:
         raise BusError(f"the stream processor failed: {reason!r}; start it again, it goes on where it was") from reason

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import structlog
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -80,6 +81,7 @@ def _step(worker: Worker, version: int) -> None:
         batch = _batch(worker, version)
         seed_dropout(worker.settings.seed, version, worker.member.rank)
     outcome, gradient = _compute(worker, batch)
+    _clip(worker)
     rate = _learning_rate(worker.settings, version)
     with monitor.phase("sync_wait"):
         result = _push(worker, gradient, version, batch.predicted, rate)
@@ -103,6 +105,14 @@ def _compute(worker: Worker, batch: Batch) -> tuple[Outcome, NDArray[np.float32]
     with worker.monitor.phase("backward"):
         outcome.loss.backward()  # type: ignore[no-untyped-call]
         return outcome, worker.flat.gradient()
+
+
+def _clip(worker: Worker) -> None:
+    """Scales the gradient in place, after the monitor has measured it."""
+    limit = worker.settings.clip_grad_norm
+    if limit is not None:
+        with worker.monitor.phase("optimizer"):
+            torch.nn.utils.clip_grad_norm_(worker.model.parameters(), limit)
 
 
 def _push(worker: Worker, gradient: NDArray[np.float32], version: int, weight: int, rate: float) -> PushResult:

@@ -29,6 +29,12 @@ class TrainerSettings(ServiceSettings):
     steps: int = Field(default=200, ge=1)
     global_batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    clip_grad_norm: float | None = Field(default=None, gt=0)
+    """Each worker scales its own gradient down to this norm before it pushes it; None clips nothing.
+
+    The norm of the mean is known to no worker before all shards have it, so it is not that one which is held down: the
+    trajectory is no longer that of one process with the whole batch.
+    """
     warmup_steps: int = Field(default=20, ge=0)
     seed: int = Field(default=0, ge=0)
     sync_timeout_seconds: float = Field(default=60, gt=0)

@@ -120,6 +120,7 @@ def _description(settings: TrainerSettings, dataset: Dataset, parameters: int) -
         steps=settings.steps,
         seed=settings.seed,
         world_size=settings.world_size,
+        own_grad_clip_norm=settings.clip_grad_norm,
     )
 
 

@@ -2,6 +2,9 @@
 
 import os
 
+# One thread each in numpy and torch, set before either is loaded: the cores are the test processes' already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings
 
 settings.register_profile("unit", max_examples=int(os.environ.get("GRADCUBE_TEST_EXAMPLES", "40")))

@@ -77,7 +77,10 @@ class Stack:
         url = self.state.coordinator
         extra = {
             "coordinator": {},
-            "agent": {"GRADCUBE_AGENT_COORDINATOR_URL": url},
+            "agent": {
+                "GRADCUBE_AGENT_COORDINATOR_URL": url,
+                "GRADCUBE_AGENT_PROBES": f"store={self.home.absolute()},gateway={self.state.gateway}",
+            },
             "metrics": {f"GRADCUBE_METRICS_{key.upper()}": value for key, value in self._metrics.items()},
             "cube": {
                 "GRADCUBE_CUBE_STORE": str(self.home / "cube"),

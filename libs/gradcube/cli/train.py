@@ -16,13 +16,17 @@ def train(
     workers: int = typer.Option(4, min=1, max=64, help="trainer processes"),
     steps: int = typer.Option(200, min=1, help="steps to train"),
     seed: int = typer.Option(0, help="of weights, masks and batches"),
+    clip_grad_norm: float | None = typer.Option(None, help="each worker scales its gradient down to this norm"),
     data: Path | None = typer.Option(None, help="folder of text files; default: the standard library's sources"),
 ) -> None:
     """Train a masked language model on the services that `gradcube up` started, and print what is found."""
     services = state.require()
     if data is not None and not data.is_dir():
         raise ConfigError(f"--data {data}: no such folder")
-    run = LocalRun(services, RunSettings(job, workers, steps, seed, data))
+    if clip_grad_norm is not None and not clip_grad_norm > 0:
+        raise ConfigError(f"--clip-grad-norm {clip_grad_norm}: must be above 0")
+    options = {} if clip_grad_norm is None else {"CLIP_GRAD_NORM": str(clip_grad_norm)}
+    run = LocalRun(services, RunSettings(job, workers, steps, seed, data, options))
     try:
         run.start()
         with (

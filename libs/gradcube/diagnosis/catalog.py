@@ -17,6 +17,7 @@ from gradcube.diagnosis.loss.divergence import DivergenceDetector
 from gradcube.diagnosis.loss.loss_spike import LossSpikeDetector
 from gradcube.diagnosis.loss.plateau import PlateauDetector
 from gradcube.diagnosis.resources.pressure import PressureDetector
+from gradcube.diagnosis.servers.slow_shard import SlowShardDetector
 from gradcube.diagnosis.slow.data_stall import DataStallDetector
 from gradcube.diagnosis.slow.straggler import StragglerDetector
 from gradcube.errors import ConfigError
@@ -30,6 +31,7 @@ DETECTORS: tuple[type[Detector], ...] = (
     GradientAnomalyDetector,
     StaleGradientsDetector,
     DataStallDetector,
+    SlowShardDetector,
     PressureDetector,
     MonitorGapDetector,
 )

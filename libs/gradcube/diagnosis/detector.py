@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepFrame, Waiting
-from gradcube.windows.rows import ResourceRows
+from gradcube.windows.rows import ResourceRows, ServerRows
 
 
 class Detector:
@@ -31,12 +31,20 @@ class Detector:
         """Other thresholds from the next step on; open episodes go on."""
         self.settings = settings
 
+    def is_own(self, finding: Finding) -> bool:
+        """Whether an earlier process of this detector said it; where two share a kind, their subjects differ."""
+        return finding.kind in self.kinds
+
     def observe(self, frame: StepFrame) -> list[Finding]:  # noqa: ARG002 - a detector overrides what it wants
         """What a step shows: episodes that it opens, updates or closes."""
         return []
 
     def observe_resources(self, rows: ResourceRows) -> list[Finding]:  # noqa: ARG002
         """What resource samples show; in the order in which they were read, not bound to any step."""
+        return []
+
+    def observe_servers(self, rows: ServerRows) -> list[Finding]:  # noqa: ARG002
+        """What versions that parameter servers applied show; in the order in which they were read."""
         return []
 
     def observe_lifecycle(self, event: Mapping[str, Any]) -> list[Finding]:  # noqa: ARG002

@@ -1,15 +1,16 @@
 """The diagnosis of one attempt of a job: what is read comes in, the findings of all detectors go out."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from gradcube.diagnosis import catalog
+from gradcube.diagnosis.assembler import StepAssembler
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Finding
-from gradcube.diagnosis.frames import StepAssembler, StepFrame
-from gradcube.diagnosis.guard import Budget, Guard, Question, Reached
-from gradcube.windows.rows import ResourceRows, StepRows
+from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.guard import Guard, Reached
+from gradcube.diagnosis.stopwatch import Budget
+from gradcube.windows.rows import ResourceRows, ServerRows, StepRows
 
 
 class Diagnosis:
@@ -61,7 +62,12 @@ class Diagnosis:
     def add_resources(self, rows: ResourceRows) -> list[Finding]:
         """Findings of resource samples; those of other attempts are left out, those of nodes without one are not."""
         own = rows.take((rows.attempt == self._attempt) | (rows.attempt < 0))
-        return self._ask(lambda detector: detector.observe_resources(own)) if len(own) else []
+        return self._ask("observe_resources", own) if len(own) else []
+
+    def add_servers(self, rows: ServerRows) -> list[Finding]:
+        """Findings of applied versions; those of other attempts are left out."""
+        own = rows.take(rows.attempt == self._attempt)
+        return self._ask("observe_servers", own) if len(own) else []
 
     def add_lifecycle(self, event: Mapping[str, Any]) -> list[Finding]:
         """Findings of a Lifecycle record; that of a later attempt says that this one is over."""
@@ -69,7 +75,7 @@ class Diagnosis:
             return self.follow_by(event["attempt"], event["at"])
         if event["attempt"] < self._attempt:
             return []
-        return self._ask(lambda detector: detector.observe_lifecycle(event))
+        return self._ask("observe_lifecycle", event)
 
     def follow_by(self, attempt: int, at_micros: int) -> list[Finding]:
         """A later attempt is there: detectors are told once, as a JOB_FINISHED of this one."""
@@ -81,15 +87,14 @@ class Diagnosis:
             "rank": None, "node": None, "shard": None, "step": None, "detail": f"attempt {attempt} took over",
             "model": "", "model_parameters": 0, "hardware": "", "dataset": "", "world_size": 0,
         }  # fmt: skip
-        return self._ask(lambda detector: detector.observe_lifecycle(event))
+        return self._ask("observe_lifecycle", event)
 
     def advance(self, watermark_micros: int) -> list[Finding]:
         """Findings of the steps that nothing more is expected for, and of the time that has passed."""
         findings = self._observe(self._assembler.advance(watermark_micros))
         if watermark_micros > self._watermark:
             self._watermark = watermark_micros
-            waiting = self._assembler.waiting()
-            findings += self._ask(lambda detector: detector.pass_time(watermark_micros, waiting))
+            findings += self._ask("pass_time", watermark_micros, self._assembler.waiting())
         return findings
 
     def restore(self, findings: Sequence[Finding]) -> list[Finding]:
@@ -104,12 +109,8 @@ class Diagnosis:
         findings = []
         for frame in frames:
             self._reached = Reached(frame.step, frame.at_micros)
-            findings += self._ask(partial(_observe, frame))
+            findings += self._ask("observe", frame)
         return findings
 
-    def _ask(self, question: Question) -> list[Finding]:
-        return [finding for guard in self._guards for finding in guard.ask(question, self._reached)]
-
-
-def _observe(frame: StepFrame, detector: Detector) -> list[Finding]:
-    return detector.observe(frame)
+    def _ask(self, question: str, *told: Any) -> list[Finding]:
+        return [finding for guard in self._guards for finding in guard.ask(question, told, self._reached)]

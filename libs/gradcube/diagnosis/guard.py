@@ -4,34 +4,18 @@ Questions to the detector come in, findings that can be written go out. One that
 or takes more than its share of the time is switched off, and a finding says so.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Finding, Subject, finding_id, to_record
+from gradcube.diagnosis.stopwatch import Budget, Stopwatch
 from gradcube.events import encode
 
 KIND = "OTHER"
-WATCHED_CALLS = 64
-FREE_SECONDS = 2.0
-"""What a detector may take within the watched calls whatever its share: warm caches, a machine that was busy."""
-MICROS = 1_000_000
-
-Question = Callable[[Detector], list[Finding]]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much of the time a detector may take: `Budget(time.perf_counter, share=0.25)`; without a clock, all of it.
-
-    Its time over that which passed during its last WATCHED_CALLS calls, by the clock or in the job, whichever is more:
-    a backlog is read faster than it happened, and then a detector has more than its share of the clock.
-    """
-
-    clock: Callable[[], float] | None = None
-    share: float = 0.25
+QUESTIONS = ("observe", "observe_resources", "observe_servers", "observe_lifecycle", "pass_time")
+"""The methods of a detector that answer with findings."""
 
 
 @dataclass(frozen=True)
@@ -40,40 +24,6 @@ class Reached:
 
     step: int = -1
     at_micros: int = 0
-
-
-class Stopwatch:
-    """The last calls of one detector. The longest of them is left out: the process may have been frozen in it."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._calls: deque[tuple[float, float, int]] = deque(maxlen=WATCHED_CALLS)
-        self._spent = 0.0
-
-    def now(self) -> float:
-        """Seconds of the clock, 0 without one."""
-        return self._budget.clock() if self._budget.clock else 0.0
-
-    def excess(self, begun: float, at_micros: int) -> str:
-        """Takes a call that has just ended; why its detector is too slow, or ''."""
-        cost = self.now() - begun
-        if len(self._calls) == WATCHED_CALLS:
-            self._spent -= self._calls[0][1]
-        self._calls.append((begun, cost, at_micros))
-        self._spent += cost
-        if self._spent < FREE_SECONDS:
-            return ""
-        return self._judge(begun + cost)
-
-    def _judge(self, ended: float) -> str:
-        longest = max(cost for _, cost, _ in self._calls)
-        spent = self._spent - longest
-        first_begun, _, first_micros = self._calls[0]
-        passed = max(ended - first_begun - longest, (self._calls[-1][2] - first_micros) / MICROS)
-        if spent < FREE_SECONDS or spent <= self._budget.share * passed:
-            return ""
-        share = f"{spent / passed:.0%} of the time" if passed > 0 else "all of the time"
-        return f"it took {share} ({spent:.1f} s in {len(self._calls)} calls), {self._budget.share:.0%} is its share"
 
 
 class Guard:
@@ -85,6 +35,7 @@ class Guard:
         self._job = job
         self._attempt = attempt
         self._watch = Stopwatch(budget)
+        self._heard: frozenset[str] = frozenset()
         self._open: dict[str, Finding] = {}
         self._wanted: tuple[bool, Any] | None = None
 
@@ -95,7 +46,7 @@ class Guard:
 
     def hold(self, detector: Detector) -> None:
         """Takes a detector that is ready."""
-        self.detector = detector
+        self._take(detector)
         self._wanted = (True, detector.settings)
 
     def configure(self, kind: type[Detector], on: bool, settings: Any, reached: Reached) -> list[Finding]:
@@ -117,25 +68,33 @@ class Guard:
         if self.detector is None:
             return []
         detector = self.detector
-        own = [found for found in findings if found.kind in detector.kinds and found.id != self.finding_id]
+        own = [found for found in findings if detector.is_own(found) and found.id != self.finding_id]
         self._note(own)
         return self._try(lambda: detector.restore(own), reached)
 
-    def ask(self, question: Question, reached: Reached) -> list[Finding]:
-        """The detector's answer, and what there is to say when it gave none or took too long."""
-        if self.detector is None:
+    def ask(self, question: str, told: tuple[Any, ...], reached: Reached) -> list[Finding]:
+        """The answer to one of QUESTIONS, and what there is to say when there was none or it took too long.
+
+        A detector is not asked what it does not override.
+        """
+        if question not in self._heard:
             return []
         begun = self._watch.now()
         found: list[Finding] = []
-        failure = self._try(lambda: found.extend(self._checked(question)), reached)
-        self._note(found)
+        failure = self._try(lambda: found.extend(self._checked(question, told)), reached)
+        if found:
+            self._note(found)
         too_slow = self._watch.excess(begun, reached.at_micros)
         if too_slow and not failure:
             failure = self._fail(too_slow, reached)
         return found + failure
 
     def _start(self, kind: type[Detector], settings: Any) -> None:
-        self.detector = kind(settings)
+        self._take(kind(settings))
+
+    def _take(self, detector: Detector) -> None:
+        self.detector = detector
+        self._heard = frozenset(name for name in QUESTIONS if _overrides(detector, name))
 
     def _configure(self, settings: Any) -> None:
         assert self.detector is not None
@@ -148,10 +107,10 @@ class Guard:
             return self._fail(f"it raised {type(error).__name__}: {error}"[:300], reached)
         return []
 
-    def _checked(self, question: Question) -> list[Finding]:
+    def _checked(self, question: str, told: tuple[Any, ...]) -> list[Finding]:
         """The answer. Raises TypeError or ValueError for what cannot be written as findings of this detector."""
         assert self.detector is not None
-        answer = question(self.detector)
+        answer = getattr(self.detector, question)(*told)
         if not isinstance(answer, list) or not all(isinstance(each, Finding) for each in answer):
             raise TypeError(f"its answer is no list of findings: {answer!r:.100}")
         for finding in answer:
@@ -169,7 +128,7 @@ class Guard:
 
     def _stop(self, reason: str, reached: Reached) -> list[Finding]:
         """Off; its open episodes end here, since nobody follows them any more."""
-        self.detector = None
+        self.detector, self._heard = None, frozenset()
         last, self._open = list(self._open.values()), {}
         verdict = f"nobody follows this any more: the detector {self.name} is off, {reason}; last seen: "
         return [
@@ -190,3 +149,7 @@ class Guard:
             detected_at_micros=reached.at_micros, magnitude=1.0, confidence=1.0, evidence=(), verdict=verdict,
         )  # fmt: skip
         return [*closed, off]
+
+
+def _overrides(detector: Detector, name: str) -> bool:
+    return getattr(getattr(detector, name), "__func__", None) is not getattr(Detector, name)

@@ -19,7 +19,8 @@ class RankMemory:
 
     def __init__(self) -> None:
         self._fields: list[RankField] = []
-        self._place: dict[int, int] = {}
+        self._order: IntArray = np.empty(0, np.int64)
+        """The places in the order of their ranks."""
         self._last_ranks: NDArray[np.int32] = np.empty(0, np.int32)
         self._last_columns: IntArray = np.empty(0, np.int64)
         self.ranks: IntArray = np.empty(0, np.int64)
@@ -32,14 +33,17 @@ class RankMemory:
 
     def columns(self, rank: NDArray[np.int32]) -> IntArray:
         """The place of each rank, (r,); new ranks get one."""
-        if np.array_equal(rank, self._last_ranks):
+        if len(rank) == len(self._last_ranks) and (rank == self._last_ranks).all():
             return self._last_columns
-        for new in rank.tolist():
-            self._place.setdefault(new, len(self._place))
-        for field in self._fields:
-            missing = len(self._place) - len(field.values)
-            field.values = np.concatenate([field.values, np.full(missing, field.initial)])
-        self.ranks = np.array(list(self._place), np.int64)
+        new = np.setdiff1d(rank, self.ranks)
+        if len(new):
+            self._seat(new)
         self._last_ranks = rank.copy()
-        self._last_columns = np.array([self._place[own] for own in rank.tolist()], np.int64)
+        self._last_columns = self._order[np.searchsorted(self.ranks[self._order], rank)]
         return self._last_columns
+
+    def _seat(self, new: NDArray[np.int32]) -> None:
+        self.ranks = np.concatenate([self.ranks, new])
+        self._order = np.argsort(self.ranks)
+        for field in self._fields:
+            field.values = np.concatenate([field.values, np.full(len(new), field.initial)])

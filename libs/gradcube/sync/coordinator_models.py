@@ -26,6 +26,10 @@ class JobDescription(Body):
     steps: int = Field(gt=0)
     seed: int
     world_size: int = Field(gt=0, le=100_000)
+    grad_clip_norm: float | None = Field(default=None, gt=0)
+    """Norm above which the reduced gradient is scaled down to it."""
+    own_grad_clip_norm: float | None = Field(default=None, gt=0)
+    """The same of each worker's gradient, before the reduction."""
 
 
 class JobRequest(JobDescription):

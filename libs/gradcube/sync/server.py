@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 FloatArray = NDArray[np.float32]
 _EMPTY = memoryview(b"")
+DRAIN_SECONDS = 2.0
+"""A client that was turned away may finish what it is sending, so that it reads why."""
 
 
 class ShardServer:
@@ -104,6 +106,7 @@ class ShardServer:
             self.num_garbage += isinstance(error, ProtocolError)
             log.warning("connection_closed", error=str(error))
             session.refuse(str(error))
+            connection.drain(DRAIN_SECONDS)
         finally:
             with self._lock:
                 self._open.discard(connection)

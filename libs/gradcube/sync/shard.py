@@ -1,38 +1,26 @@
-"""One shard's life: versions of its range of the parameters, pushes of the live ranks, and the next version.
+"""One shard's life: pushes of the live ranks in, waits until all have pushed, and the next version out to each.
 
 Synchronous: version v+1 is made when every rank of the current membership epoch has pushed a gradient of v.
+`versions` has what is held and how the next version is computed; here is who waits for whom.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from gradcube.sync.aggregate import square_sum, weighted_mean
 from gradcube.sync.assignment import shard_range
 from gradcube.sync.checkpoints import ShardIdentity, Snapshot
 from gradcube.sync.exchange import Applied, Push, Reply, ShardCounters, ShardMembership
 from gradcube.sync.frames import Header, Kind
 from gradcube.sync.optimizers import Optimizer
+from gradcube.sync.versions import FloatArray, Versions, advance
 
 log = structlog.get_logger(__name__)
-
-FloatArray = NDArray[np.float32]
-
-
-@dataclass
-class _State:
-    """The current version and the one before; both arrays are replaced, never written to."""
-
-    version: int = -1
-    parameters: int = 0
-    values: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
-    previous: FloatArray | None = None
-    last: Applied | None = None
 
 
 class Shard:
@@ -66,7 +54,7 @@ class Shard:
         self._on_applied, self._on_unknown_epoch = on_applied, on_unknown_epoch
         self._load, self._stored = load, stored
         self._membership = ShardMembership(0, (), attempt=0)
-        self._state = _State()
+        self._state = Versions()
         self._pending: dict[int, Push] = {}
         self._dropped: list[Push] = []
         self._changed = threading.Condition()
@@ -94,7 +82,7 @@ class Shard:
             if membership.epoch < mine.epoch or (membership.epoch == mine.epoch and mine.ranks):
                 return
             if membership.fresh_since > mine.fresh_since and mine.attempt > 0:
-                self._state, self._optimizer = _State(), self._make_optimizer()
+                self._state, self._optimizer = Versions(), self._make_optimizer()
                 self._on_forgotten()
             self._membership = membership
             self._drop(list(self._pending.values()))
@@ -104,7 +92,7 @@ class Shard:
         """Sets version 0, unless there are parameters already."""
         with self._changed:
             if self._state.version < 0:
-                self._state = _State(0, header.parameters, values.copy(), None, None)
+                self._state = Versions(0, header.parameters, values.copy())
                 log.info("parameters_set", parameters=values.size, rank=header.rank)
             return self._answer(Kind.VERSION_LIST)
 
@@ -124,10 +112,9 @@ class Shard:
             state = self._state
             if state.version < 0:
                 return self._answer(Kind.UNINITIALIZED)
-            if version == state.version:
-                return self._answer(Kind.PARAMETERS, state.values)
-            if version == state.version - 1 and state.previous is not None:
-                return self._answer(Kind.PARAMETERS, state.previous, version=version)
+            values = state.values_of(version)
+            if values is not None:
+                return self._answer(Kind.PARAMETERS, values, version=version)
             return self._answer(Kind.STALE_VERSION)
 
     def versions(self) -> Reply:
@@ -136,7 +123,7 @@ class Shard:
             state = self._state
             if state.version < 0:
                 return self._answer(Kind.UNINITIALIZED)
-            at_once = [state.version] + ([state.version - 1] if state.previous is not None else [])
+            at_once = state.at_once
             stored = [version for version in self._stored() if version < state.version]
             listed = np.array(at_once + stored, "<i8")
             return self._answer(Kind.VERSION_LIST, listed, staleness=len(at_once))
@@ -157,7 +144,7 @@ class Shard:
             optimizer = self._make_optimizer()
             optimizer.restore(snapshot.optimizer)
             self._optimizer = optimizer
-            self._state = _State(snapshot.version, snapshot.parameters, snapshot.values)
+            self._state = Versions(snapshot.version, snapshot.parameters, snapshot.values)
             if snapshot.epoch > self._membership.epoch:
                 # No ranks: pushes wait until the coordinator has told who is there now.
                 self._membership = ShardMembership(snapshot.epoch, (), snapshot.attempt, snapshot.fresh_since)
@@ -223,35 +210,12 @@ class Shard:
         return None
 
     def _apply(self) -> Applied:
-        """Makes the next version.
-
-        A mean gradient that is not finite, or of no weight, changes no parameter: the version advances all the
-        same, so that all ranks go on to the next batch (the skip of OLMo), and it is counted.
-        """
-        started = time.monotonic()
-        state = self._state
         pushes = tuple(self._pending[rank] for rank in sorted(self._pending))
-        gradient = weighted_mean([push.gradient for push in pushes], [push.weight for push in pushes])
-        gradient_square = square_sum(gradient)
-        skipped = not np.isfinite(gradient_square) or not any(push.weight for push in pushes)
-        values = state.values if skipped else state.values.copy()
-        if not skipped:
-            self._optimizer.step(values, gradient, pushes[0].learning_rate)
-        applied = Applied(
-            version=state.version + 1,
-            attempt=self._membership.attempt,
-            apply_seconds=time.monotonic() - started,
-            queue_depth=len(pushes),
-            pushes=pushes,
-            dropped=tuple(self._dropped),
-            skipped=skipped,
-            gradient_square=gradient_square,
-            update_square=square_sum(values - state.values),
-            parameter_square=square_sum(values),
+        self._state, applied = advance(
+            self._state, pushes, self._optimizer, attempt=self._membership.attempt, dropped=tuple(self._dropped)
         )
-        self._state = _State(applied.version, state.parameters, values, state.values, applied)
         self.counters.applied += 1
-        self.counters.skipped += skipped
+        self.counters.skipped += applied.skipped
         self._pending, self._dropped = {}, []
         self._changed.notify_all()
         if self._snapshot_every and applied.version % self._snapshot_every == 0:
@@ -274,20 +238,7 @@ class Shard:
         version: int | None = None,
         staleness: int = 0,
     ) -> Reply:
-        state, last = self._state, self._state.last
-        header = Header(
-            kind,
-            shard=self.identity.shard,
-            epoch=self._membership.epoch,
-            version=state.version if version is None else version,
-            parameters=state.parameters,
-            staleness=staleness,
-        )
-        if last is not None and kind is Kind.PARAMETERS:
-            header = replace(
-                header,
-                gradient_square=last.gradient_square,
-                update_square=last.update_square,
-                parameter_square=last.parameter_square,
-            )
-        return Reply(header, values)
+        header = self._state.header(kind, self.identity.shard, self._membership.epoch)
+        if version is not None:
+            header = replace(header, version=version)
+        return Reply(replace(header, staleness=staleness), values)

@@ -2,10 +2,13 @@
 
 import errno
 import socket
+import time
 from contextlib import suppress
 from typing import Protocol
 
 from gradcube.errors import ConfigError, PeerLost
+
+DRAIN_BYTES = 1 << 16
 
 
 class Connection(Protocol):
@@ -19,6 +22,12 @@ class Connection(Protocol):
 
     def set_timeout(self, seconds: float | None) -> None:
         """Longest silence in one call; None waits for ever."""
+
+    def drain(self, seconds: float) -> None:
+        """Sends nothing more, and throws away what still comes, for so long at most; never raises.
+
+        A socket that is closed over unread bytes is reset, and the last answer may be lost with them.
+        """
 
     def close(self) -> None:
         """Closes the stream; a call that another thread waits in ends with PeerLost."""
@@ -74,6 +83,16 @@ class TcpConnection:
     def set_timeout(self, seconds: float | None) -> None:
         """See Connection."""
         self._socket.settimeout(seconds)
+
+    def drain(self, seconds: float) -> None:
+        """See Connection."""
+        scratch, deadline = bytearray(DRAIN_BYTES), time.monotonic() + seconds
+        with suppress(OSError):  # it has gone, or goes on for too long
+            self._socket.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not self._socket.recv_into(scratch):
+                    return
 
     def close(self) -> None:
         """See Connection."""

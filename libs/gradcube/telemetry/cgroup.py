@@ -1,5 +1,6 @@
-"""Limits and throttling of a process from its cgroup v2: what a container may use, and how long it was held back."""
+"""A process's cgroups: what its container may use, how long it was held back (cgroup v2), and whose pod it is."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,8 @@ from typing import TypeVar
 from gradcube.telemetry.counters import read
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+POD = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})[./\n]")
+"""The kubelet's folder of a pod, by either driver; 32 digits without a dash are a static pod's."""
 N = TypeVar("N", int, float)
 
 
@@ -35,6 +38,16 @@ def read_cgroup(pid: int, *, proc: Path = Path("/proc"), root: Path = CGROUP_ROO
         memory_limit_bytes=min(_present(folders, _memory_limit_bytes), default=None),
         cpu_throttled_seconds_total=max(_present(folders, _throttled_seconds), default=None),
     )
+
+
+def pod_uid(pid: int, *, proc: Path = Path("/proc")) -> str | None:
+    """UID of the Kubernetes pod that the process is in; None for no pod, and for the one that this process is in.
+
+    The name of a pod is known to the API server alone.
+    """
+    text = read(lambda: (proc / str(pid) / "cgroup").read_text())
+    found = POD.search(f"{text}\n")
+    return None if found is None else found[1].replace("_", "-")
 
 
 def _folder(file: Path, root: Path) -> Path | None:

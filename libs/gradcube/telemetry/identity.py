@@ -9,6 +9,7 @@ from gradcube.errors import ConfigError
 JOB_VARIABLES = ("GRADCUBE_JOB",)
 NODE_VARIABLES = ("GRADCUBE_NODE", "NODE_NAME")
 RANK_VARIABLES = ("GRADCUBE_RANK", "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX")
+WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
 ATTEMPT_VARIABLES = ("GRADCUBE_ATTEMPT", "TORCHELASTIC_RESTART_COUNT")
 
 
@@ -51,6 +52,11 @@ def identify(
         stage=stage,
         replica=replica,
     )
+
+
+def world_size(environment: Mapping[str, str]) -> int:
+    """How many ranks the launcher started, 1 where it does not say. Raises ConfigError when that is no number."""
+    return max(_number(environment, WORLD_SIZE_VARIABLES), 1)
 
 
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:

@@ -15,8 +15,9 @@ import numpy as np
 import structlog
 
 from gradcube.settings import KafkaSettings
+from gradcube.telemetry.announcing import announce_clipping
 from gradcube.telemetry.buckets import BUCKET_BYTES
-from gradcube.telemetry.identity import identify
+from gradcube.telemetry.identity import identify, world_size
 from gradcube.telemetry.phases import PHASES, Phase, StepClock
 from gradcube.telemetry.reading import read_buckets, read_gradients, read_values
 from gradcube.telemetry.records import RecordSender, StepEmitter, StepRecord
@@ -68,6 +69,10 @@ class Monitor:
     value, and in a step with a non-finite loss if its gradient is still there. What was not taken is NaN, and
     `nonfinite` counts what was looked at. Ready times are taken every step.
 
+    A loop that clips gives the threshold as `grad_clip_norm` and, in each step, what `clip_grad_norm_` returned as
+    `global_grad_norm`: facts then say which share of the steps was clipped. Rank 0 tells the threshold once, in a
+    Lifecycle record; a job of a coordinator tells it there instead.
+
     job, rank, attempt and node come from the environment where they are not given (GRADCUBE_JOB, _RANK, _ATTEMPT,
     _NODE; then RANK, TORCHELASTIC_RESTART_COUNT and others). Raises ConfigError, and nothing after construction. With
     an emitter of the caller's, `close` flushes but does not close it.
@@ -88,12 +93,17 @@ class Monitor:
         kafka: KafkaSettings | None = None,
         topic: str = "gradcube.steps",
         enabled: bool = True,
+        grad_clip_norm: float | None = None,
         gradient_statistics_every: int = GRADIENT_STATISTICS_EVERY,
         bucket_bytes: int = BUCKET_BYTES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if gradient_statistics_every < 1:
             raise ValueError(f"gradient_statistics_every is {gradient_statistics_every}; it must be 1 or more")
+        if grad_clip_norm is not None and not grad_clip_norm > 0:
+            raise ValueError(
+                f"grad_clip_norm is {grad_clip_norm}; it must be above 0, or None where nothing is clipped"
+            )
         self._switch = Switch(on=enabled)
         self._every = gradient_statistics_every
         self._steps = 0
@@ -109,6 +119,14 @@ class Monitor:
         self._owns_emitter = emitter is None
         self._emitter = emitter or _connect(kafka or KafkaSettings.load(), identity.key.decode())
         self._sender = RecordSender(self._emitter, topic, identity)
+        if grad_clip_norm is not None and identity.rank == 0:
+            announce_clipping(
+                self._emitter,
+                identity,
+                float(grad_clip_norm),
+                world_size=world_size(os.environ),
+                at_micros=time.time_ns() // 1000,
+            )
         self._switch.guard("hooks", self._watch)(model, optimizer, bucket_bytes, clock)
         self._phases = {name: Phase(name, self._clock, self._before(name)) for name in PHASES}
         self._step = self._switch.guard("step", self._finish_step)
@@ -146,7 +164,8 @@ class Monitor:
     def phase(self, name: str) -> AbstractContextManager[None]:
         """A block that is the step's phase `name`: data, forward, backward, sync_wait or optimizer.
 
-        It counts instead of what the hooks saw; several blocks of a name add up.
+        It counts instead of what the hooks saw; several blocks of a name add up. The gradient is measured before the
+        first block of sync_wait or optimizer: what clips a gradient belongs into one of them.
         """
         phase = self._phases.get(name)
         if phase is None and self._switch.on:
@@ -193,7 +212,7 @@ class Monitor:
         return Turn(self._steps, self._every, everything=self._suspicious)
 
     def _before(self, name: str) -> Callable[[], None]:
-        if name == "sync_wait" and self._hooks is not None:
+        if name in ("sync_wait", "optimizer") and self._hooks is not None:
             return self._switch.guard("gradient statistics", self._hooks.before_update)
         return _nothing
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gradcube.telemetry.cgroup import pod_uid
 from gradcube.telemetry.counters import read
 from gradcube.telemetry.gpus import GpuReader, GpuReading
 from gradcube.telemetry.processes import HostReader, ProcessReader
@@ -60,12 +61,15 @@ class ResourceSampler:
             self._processes.pop(process, None)
             return None
         self._processes[process] = reader
-        return self._record(f"process:{process.pid}", fields | _owner(process))
+        return self._record(f"process:{process.pid}", fields | _owner(process) | {"pod": pod_uid(process.pid)})
 
     def sample_gpus(self, ranks: Iterable[RankProcess] = ()) -> list[dict[str, Any]]:
-        """One record a GPU. It carries a rank's name when that rank alone of `ranks` computes on it."""
+        """One record a GPU. It carries a rank's name when that rank alone of `ranks` computes on it; so with a pod."""
         known = list(ranks)
-        return [self._record(f"gpu:{gpu.index}", gpu.fields | _sole_owner(gpu, known)) for gpu in self._gpus.sample()]
+        return [
+            self._record(f"gpu:{gpu.index}", gpu.fields | _sole_owner(gpu, known) | {"pod": _sole_pod(gpu)})
+            for gpu in self._gpus.sample()
+        ]
 
     def close(self) -> None:
         """Lets go of the GPU driver."""
@@ -83,6 +87,11 @@ def resource_key(record: dict[str, Any]) -> bytes:
 def _sole_owner(gpu: GpuReading, ranks: list[RankProcess]) -> dict[str, Any]:
     owners = [process for process in ranks if process.pid in gpu.pids]
     return _owner(owners[0]) if len(owners) == 1 else {}
+
+
+def _sole_pod(gpu: GpuReading) -> str | None:
+    pods = {pod_uid(pid) for pid in gpu.pids}
+    return pods.pop() if len(pods) == 1 else None
 
 
 def _owner(process: RankProcess) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
-
 from gradcube.diagnosis import Detector, Diagnosis, Finding, catalog, word_of
+from gradcube.diagnosis.medians import median_micros
 from gradcube.traces.reader import Trace
 from gradcube.windows.settings import MICROS
 
@@ -43,7 +42,7 @@ def _raised(
 ) -> Iterator[Finding]:
     diagnosis, attempt, now_micros = Diagnosis(trace.rows.job, -1), -1, 0
     for rows in trace.by_step():
-        ended = int(np.median(rows.ended_at_micros))
+        ended = median_micros(rows.ended_at_micros)
         if attempt >= 0:
             yield from _silence(diagnosis, now_micros, ended)
         if attempt != rows.attempt[0]:

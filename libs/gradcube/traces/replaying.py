@@ -16,7 +16,8 @@ from gradcube.traces.reader import Trace
 from gradcube.windows.rows import StepRows
 
 STEPS_IN_FLIGHT = 400
-"""The service holds 1024 steps that are not complete (diagnosis/frames.py), and reads partitions unevenly."""
+"""The service holds MAX_PENDING_ROWS of steps that are not complete (diagnosis/assembler.py), and reads partitions
+unevenly."""
 RECORDS_IN_FLIGHT = 65_536
 LEAST_STEPS_IN_FLIGHT = 4
 

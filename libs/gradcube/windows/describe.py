@@ -21,17 +21,18 @@ every phase. A window without a sample has no fact. NaN is "not measured" and is
 
 A job has facts every 10 s, with what was evaluated of it by `dataset`; its ranks, stages, nodes and shards have theirs
 every 60 s (both are settings). A metric of a job is over all its ranks, of a stage over those of its pipeline stage.
+What an agent samples of a whole node belongs to no job: JOB is ''. It reaches for the dependencies every 10 s.
 
 Windows go by the rank's clock at the end of a step (`ended_at`). Where that is wrong by more than the grace, it is
 corrected by the broker's, and `clock_skew_seconds` says by how much.
 """
 
 NOT_MEASURED = {
-    "share of clipped steps": "no record says whether a gradient was clipped; `grad_norm` is the one before",
-    "agreement of single ranks": "records carry norms, not gradients: `gradient_agreement_cosine` is over all pairs",
     "Kafka lag of gradcube": "depends on when one asks, so it is no fact: gauge `gradcube_metrics_lag` in /metrics",
     "delay from a window's end to its fact": "likewise: TS + WINDOW_SECONDS, and the record's time in gradcube.facts",
-    "reach of stores and of the SQL gateway": "they write no records: /ready of each service tells",
+    "cosine or sign of a single rank's gradient": "records carry norms, not gradients. The agreement of workers is "
+    "`gradient_agreement_cosine`, over all pairs; of a single rank `grad_norm_peer_ratio`, of a stage "
+    "`grad_norm_spread_ratio`",
 }
 """What one may look for, and where it is instead."""
 

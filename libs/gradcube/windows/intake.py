@@ -4,7 +4,7 @@ Rows of all sources of one job come in, with their offsets; panes of event time 
 offsets and times alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from gradcube.windows.rows import EvaluationRows, ResourceRows, ServerRows, Step
 from gradcube.windows.samples import bookkeeping, step_samples
 from gradcube.windows.sequences import SeenSequences
 from gradcube.windows.series import SeriesTable
-from gradcube.windows.settings import MICROS, WindowSettings
+from gradcube.windows.settings import MICROS, Clipping, WindowSettings
 from gradcube.windows.side_samples import evaluation_samples, resource_samples, server_samples
 
 T = TypeVar("T", bound=Table)
@@ -53,6 +53,8 @@ class Intake:
         self.clocks = Clocks(settings.clock_grace_seconds)
         self.panes: dict[int, Pane] = {}
         self.tables = {kind: SeriesTable(kind) for kind in ("rank", "node", "shard", "dataset")}
+        self.clipping: Mapping[int, Clipping] = {}
+        """Of each attempt that is known to clip."""
         self.written_until_micros = 0
         """All windows that end until then are written, of the job and of what it consists of."""
 
@@ -144,7 +146,7 @@ class Intake:
         return twice
 
     def _count(self, rows: StepRows, series: IntArray, event: IntArray, pane: IntArray, at: IntArray) -> None:
-        samples = step_samples(rows, event)
+        samples = step_samples(rows, event, self.clipping)
         for start in np.unique(pane[at]).tolist():
             mine = at[pane[at] == start]
             self._pane(start).add_steps(series[mine], samples[mine], rows.attempt[mine], rows.step[mine])

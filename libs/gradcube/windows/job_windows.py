@@ -4,7 +4,7 @@ Everything is decided by the rows' offsets and times, so that the same rows give
 any number of restarts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradcube.events import Fact
@@ -14,7 +14,7 @@ from gradcube.windows.facts import facts_of
 from gradcube.windows.intake import Added, Intake
 from gradcube.windows.panes import Pane, merged
 from gradcube.windows.rows import EvaluationRows, ResourceRows, ServerRows, StepRows
-from gradcube.windows.settings import MICROS, JobDescription, WindowSettings
+from gradcube.windows.settings import MICROS, Clipping, JobDescription, WindowSettings
 from gradcube.windows.windowing import ClosedWindow, job_window, subject_window
 
 
@@ -46,6 +46,13 @@ class JobWindows:
     def unwritten_from_micros(self) -> int:
         """Start of the oldest pane that may still be part of a window to write; 0 before the first close."""
         return self._intake.written_until_micros
+
+    def clip(self, clipping: Mapping[int, Clipping]) -> None:
+        """Says by attempt above which norms gradients are clipped; the rows that follow are counted by it.
+
+        It is no part of `state`: who restores says it again before the first row.
+        """
+        self._intake.clipping = clipping
 
     def add(self, rows: StepRows, source: Source) -> Added:
         """Adds step records; their offsets within `source` ascend. The caller may feed any rows again."""

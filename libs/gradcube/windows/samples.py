@@ -3,12 +3,15 @@
 Rows come in; a matrix (rows, names) goes out, NaN where a row has no value.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from gradcube.events import COUNT_FIELDS, FLOAT_FIELDS, MISSING
 from gradcube.windows.columns import FloatArray, IntArray
 from gradcube.windows.rows import StepRows
-from gradcube.windows.settings import MICROS
+from gradcube.windows.settings import MICROS, Clipping
 
 TIMINGS = (
     "step_seconds", "data_seconds", "forward_seconds", "backward_seconds", "sync_wait_seconds",
@@ -18,7 +21,7 @@ SKETCHED = (*TIMINGS, "staleness", "append_delay_seconds")
 """Names that have percentiles."""
 DERIVED = (
     "compute_seconds", "busy_seconds", "sync_wait_ratio", "update_ratio", "masked_accuracy_ratio", "nonfinite_count",
-    "reliable_output_ratio", "grad_square", "global_grad_square",
+    "reliable_output_ratio", "grad_square", "global_grad_square", "clipped_ratio",
 )  # fmt: skip
 BOOKKEEPING = (
     "records", "dropped_records", "late_records", "duplicate_records", "clock_skew_seconds", "append_delay_seconds",
@@ -29,8 +32,13 @@ COLUMN = {name: at for at, name in enumerate(STEP_COLUMNS)}
 _WATCHED_AT = [COLUMN[name] for name in ("loss", "grad_norm", "global_grad_norm", "update_norm", "param_norm")]
 
 
-def step_samples(rows: StepRows, event_micros: IntArray) -> FloatArray:
-    """(rows, STEP_COLUMNS); `event_micros` (rows,) is when each happened, by the broker's clock where that is right."""
+def step_samples(
+    rows: StepRows, event_micros: IntArray, clipping: Mapping[int, Clipping] = MappingProxyType({})
+) -> FloatArray:
+    """(rows, STEP_COLUMNS); `event_micros` (rows,) is when each happened, by the broker's clock where that is right.
+
+    `clipping` is that of each attempt that is known to clip.
+    """
     floats = rows.floats.astype(np.float64)
     counts = np.where(rows.counts == MISSING, np.nan, rows.counts)
     table = np.full((len(rows), len(STEP_COLUMNS)), np.nan)
@@ -38,6 +46,8 @@ def step_samples(rows: StepRows, event_micros: IntArray) -> FloatArray:
     table[:, floats.shape[1] : floats.shape[1] + counts.shape[1]] = counts
     with np.errstate(divide="ignore", invalid="ignore"):
         _derive(table)
+    for attempt, threshold in clipping.items():
+        _mark_clipped(table, np.flatnonzero(rows.attempt == attempt), threshold)
     _keep_books(table, rows, event_micros)
     return table
 
@@ -57,6 +67,16 @@ def _derive(table: FloatArray) -> None:
     # Only where both are known: one without the other says nothing about their ratio.
     of["grad_square"][:] = of["grad_norm"] ** 2 + 0.0 * of["global_grad_norm"]
     of["global_grad_square"][:] = of["global_grad_norm"] ** 2 + 0.0 * of["grad_norm"]
+
+
+def _mark_clipped(table: FloatArray, at: IntArray, threshold: Clipping) -> None:
+    """1 where a norm that was taken is above its threshold, 0 where none is, NaN where none was taken."""
+    clipped = np.full(len(at), np.nan)
+    for name, limit in (("global_grad_norm", threshold.grad_norm), ("grad_norm", threshold.own_grad_norm)):
+        norm = table[at, COLUMN[name]]
+        if limit is not None:
+            clipped = np.fmax(clipped, np.where(np.isfinite(norm), norm > limit, np.nan))
+    table[at, COLUMN["clipped_ratio"]] = clipped
 
 
 def _keep_books(table: FloatArray, rows: StepRows, event_micros: IntArray) -> None:

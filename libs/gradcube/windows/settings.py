@@ -31,6 +31,16 @@ class WindowSettings:
 
 
 @dataclass(frozen=True)
+class Clipping:
+    """Above which norm an attempt scales gradients down: the reduced one, or each worker its own; None for neither."""
+
+    grad_norm: float | None = None
+    """Held against `global_grad_norm`."""
+    own_grad_norm: float | None = None
+    """Held against `grad_norm`."""
+
+
+@dataclass(frozen=True)
 class JobDescription:
     """What a fact says about its job besides the name; from the last Lifecycle record, or empty."""
 

@@ -12,19 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcube.windows.columns import IntArray, Table
+from gradcube.windows.reach import REACH_FLOATS, reach_floats
 
 _LATER_RESOURCES = (
     "gpu_memory_total_bytes", "memory_total_bytes", "gpu_ecc_errors_total", "gpu_xid_errors_total",
     "cgroup_memory_limit_bytes",
 )  # fmt: skip
-RESOURCE_FLOATS = (
+RESOURCE_FIELDS = (
     "cpu_utilization_ratio", "memory_used_bytes", "gpu_utilization_ratio", "gpu_memory_used_bytes",
     "gpu_power_watts", "gpu_temperature_celsius", "gpu_sm_clock_hertz", "gpu_pcie_sent_bytes_per_second",
     "gpu_pcie_received_bytes_per_second", "network_sent_bytes_per_second",
     "network_received_bytes_per_second", "disk_read_bytes_per_second", "disk_written_bytes_per_second",
     "cgroup_cpu_throttled_seconds_total", "gpu_throttle_reasons", *_LATER_RESOURCES,
 )  # fmt: skip
-"""Fields of ResourceSample that are kept; NaN stands for null."""
+"""Fields of ResourceSample that are kept as they are; NaN stands for null."""
+RESOURCE_FLOATS = (*RESOURCE_FIELDS, *REACH_FLOATS)
 
 _LATER_SERVERS = ("pushes", "dropped_updates", "stale_updates")
 SERVER_FLOATS = (
@@ -46,7 +48,7 @@ class ResourceRows(Table):
         }
     )  # fmt: skip
     MATRICES: ClassVar[Mapping[str, Any]] = MappingProxyType({"floats": RESOURCE_FLOATS})
-    ADDED: ClassVar[frozenset[str]] = frozenset(_LATER_RESOURCES)
+    ADDED: ClassVar[frozenset[str]] = frozenset((*_LATER_RESOURCES, *REACH_FLOATS))
 
     job: str
     attempt: NDArray[np.int32]
@@ -63,7 +65,9 @@ class ResourceRows(Table):
         cls, job: str, records: list[dict[str, Any]], offsets: IntArray, appended_at_micros: IntArray
     ) -> Self:
         """Decoded ResourceSample records as rows; `offsets` and `appended_at_micros` are (len(records),)."""
-        floats = [[_number(record[name]) for name in RESOURCE_FLOATS] for record in records]
+        floats = [
+            [*(_number(record[name]) for name in RESOURCE_FIELDS), *reach_floats(record["reach"])] for record in records
+        ]
         return cls(
             **_shared(job, records, "sampled_at", offsets, appended_at_micros),
             rank=np.array([_place(record["rank"]) for record in records], np.int32),

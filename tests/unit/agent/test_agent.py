@@ -12,12 +12,14 @@ from tests.waiting import wait_until
 
 from gradcube.errors import ConfigError
 from gradcube.events import decode
+from gradcube.ports import free_port
 from gradcube.sync.coordinator_client import CoordinatorClient
 from gradcube.telemetry.gpus import GpuReader
 from gradcube.telemetry.sampler import ResourceSampler
 from gradcube_agent.agent import Agent
 from gradcube_agent.ranks import RankWatcher
 from gradcube_agent.settings import AgentSettings
+from gradcube_agent.targets import MAX_TARGETS, brokers
 
 
 class RecordingEmitter:
@@ -151,6 +153,53 @@ def test_ranks_stay_while_the_coordinator_gives_no_good_answer(coordinator, stat
         coordinator.status, coordinator.body = 200, []
         wait_until(lambda: watcher.answered and not watcher.ranks, 10, "the good answer")
         watcher.close()
+
+
+def test_what_was_reached_goes_with_the_host_and_the_ranks_once_a_round(coordinator, tmp_path):
+    coordinator.body = [member()]
+    emitter = RecordingEmitter()
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        address = f"127.0.0.1:{broker.getsockname()[1]}"
+        settings = AgentSettings.load(
+            node="n", coordinator_url=coordinator.url, interval_seconds=0.05, probe_seconds=0.2,
+            probes=f"store={tmp_path},gateway=127.0.0.1:{free_port()}",
+        )  # fmt: skip
+        sampler = ResourceSampler("n", gpus=GpuReader(FakeNvml()))
+        agent = Agent(settings, emitter, sampler, brokers=brokers(address))
+        own = f"n/process:{os.getpid()}".encode()
+        with Running(agent) as running:
+            wait_until(lambda: [r for _, key, r in list(emitter.records) if key == own and r["reach"]], 10, "a round")
+            status = running.get("/status").json()
+    by_key = {key: [r["reach"] for _, found, r in emitter.records if found == key] for _, key, _ in emitter.records}
+    first = next(reach for reach in by_key[b"n/host"] if reach)
+    assert [(each["dependency"], each["name"], each["seconds"] is not None) for each in first] == [
+        ("BROKER", address, True), ("STORE", str(tmp_path), True), ("GATEWAY", settings.targets[1].name, False),
+    ]  # fmt: skip
+    assert [] in by_key[b"n/host"], "samples are more frequent than rounds"
+    assert not any(by_key[b"n/gpu:0"])
+    assert status["reach"][0]["name"] == address
+
+
+def test_servers_of_the_ranks_jobs_are_known_from_the_coordinator(coordinator):
+    assignment = {"epoch": 1, "attempt": 1, "ready": True, "ranks": [3], "shards": 1}
+    coordinator.body = [member()]
+    with CoordinatorClient(coordinator.url, retry_seconds=0) as client:
+        watcher = RankWatcher(client, "n", poll_seconds=0.01)
+        assert watcher.servers() == []
+        watcher.ranks = watcher._ask()
+        coordinator.body = assignment | {
+            "servers": [{"shard": 0, "address": "ps:7100"}, {"shard": 1, "address": "ps:7101"}]
+        }
+        assert [each.name for each in watcher.servers()] == ["ps:7100", "ps:7101"]
+        coordinator.status = 500
+        assert [each.name for each in watcher.servers()] == ["ps:7100", "ps:7101"], "as they were"
+        coordinator.status, coordinator.body = 200, assignment | {"servers": [{"shard": 0, "address": "nonsense"}]}
+        assert len(watcher.servers()) == 2
+        coordinator.body["servers"] = [{"shard": shard, "address": f"ps:{7000 + shard}"} for shard in range(100)]
+        assert len(set(watcher.servers())) == MAX_TARGETS
+        watcher.ranks = ()
+        assert watcher.servers() == []
+    assert coordinator.paths[1] == "/v1/jobs/bert/assignment"
 
 
 def test_agent_without_samples_is_not_ready():

@@ -89,7 +89,7 @@ def test_health_routes_answer(stage: Stage) -> None:
 
 
 def test_events_leave_as_lifecycle_records_keyed_by_job(stage: Stage) -> None:
-    stage.http.post("/v1/jobs", json=JOB)
+    stage.http.post("/v1/jobs", json={**JOB, "own_grad_clip_norm": 0.5})
     stage.http.post("/v1/jobs/bert/members", json=MEMBER)
     sent: list[tuple[str, bytes, bytes]] = []
 
@@ -104,3 +104,4 @@ def test_events_leave_as_lifecycle_records_keyed_by_job(stage: Stage) -> None:
     assert name == "Lifecycle"
     assert (record["kind"], record["rank"], record["node"], record["at"]) == ("RANK_JOINED", 0, "a", 123)
     assert (record["model"], record["model_parameters"], record["world_size"]) == ("tiny", 10, 1)
+    assert (record["grad_clip_norm"], record["own_grad_clip_norm"]) == (None, 0.5)

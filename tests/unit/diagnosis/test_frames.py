@@ -120,3 +120,39 @@ def test_one_wrong_clock_does_not_move_the_time_of_the_step() -> None:
     rows = make_rows([1, 1, 1], rank=[0, 1, 2], step=0, ended_at_micros=[START, START + 600 * SECOND, START])
     assembler.add(rows)
     assert [frame.at_micros for frame in assembler.advance(START + SECOND)] == [START]
+
+
+def test_a_column_is_made_once_and_cannot_be_written_to() -> None:
+    assembler = StepAssembler("bert", 0)
+    assembler.add(rows_of([0, 0], [0, 1]))
+    [frame] = assembler.advance(START)
+    loss = frame.column("loss")
+    assert loss.tolist() == [0.0, 1.0]
+    assert frame.column("loss") is loss
+    assert not loss.flags.writeable
+    assert not frame.column("tokens").flags.writeable
+
+
+def test_a_median_is_that_of_the_ranks_that_measured() -> None:
+    assembler = StepAssembler("bert", 0)
+    assembler.add(make_rows([1, 1, 1, 1], rank=[0, 1, 2, 3], step=0, loss=[1.0, np.nan, np.inf, 4.0]))
+    [frame] = assembler.advance(START + SECOND)
+    assert frame.median("loss") == 2.5
+    assert np.isnan(frame.median("tokens"))
+
+
+def test_the_first_of_two_records_is_kept_in_whatever_order_the_steps_come() -> None:
+    assembler = settled(2)
+    rows = rows_of([3, 1, 2, 1, 3, 2, 1], [0, 1, 0, 0, 1, 1, 1])
+    rows.floats[6, 7] = 99.0  # the second record of step 1 and rank 1
+    frames = assembler.add(rows)
+    assert summary(frames) == [(step, [0, 1]) for step in (1, 2, 3)]
+    assert [frame.column("loss").tolist() for frame in frames] == [[10.0, 11.0], [20.0, 21.0], [30.0, 31.0]]
+
+
+def test_what_is_waited_for_is_known_without_a_copy_of_all_ranks() -> None:
+    assembler = settled(3)
+    assembler.add(rows_of([1], [1]))
+    waiting = assembler.waiting()
+    assert (waiting.step, waiting.last_step, waiting.missing) == (1, 0, {0, 2})
+    assert waiting.known is assembler.waiting().known

@@ -86,3 +86,16 @@ def test_a_restarted_process_goes_on_with_the_episode() -> None:
     after = watch(restarted, (frame(s, RANKS, grad_norm=values[s]) for s in range(ONSET + 10, STEPS)))
     assert (states(before), states(after)[-1], {f.id for f in after}) == (["OPENED"], "CLOSED", {before[0].id})
     assert END - 4 <= after[-1].end_step <= END  # type: ignore[operator]
+
+
+def test_a_run_of_steps_ends_where_two_ranks_are_too_few_to_tell_who_is_wrong() -> None:
+    def steps(lonely: int) -> list[Finding]:
+        norm = [[0.3] * 4 + [3.0 if s >= 60 else 0.3] for s in range(64)]
+        frames = (
+            frame(s, [3, 4], grad_norm=norm[s][3:]) if s == lonely else frame(s, 5, grad_norm=norm[s])
+            for s in range(64)
+        )
+        return watch(GradientAnomalyDetector(), frames)
+
+    assert [found.detected_step for found in steps(lonely=0)] == [62]
+    assert steps(lonely=62) == [], "two steps before it and one after it are no three in a row"

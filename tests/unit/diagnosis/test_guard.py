@@ -1,11 +1,14 @@
+from types import SimpleNamespace
+
 import pytest
 from tests.unit.diagnosis.ill_detectors import CannotBeWritten, Ill, NoFinding, Stillborn, WrongKind
 from tests.unit.diagnosis.test_engine import Recorder, slowed_job
 from tests.unit.windows.making import SECOND, START
 
-from gradcube.diagnosis import Detector, Diagnosis, Finding, StragglerDetector
+from gradcube.diagnosis import Detector, Diagnosis, Finding, StragglerDetector, Waiting
 from gradcube.diagnosis.catalog import DETECTORS
-from gradcube.diagnosis.guard import FREE_SECONDS, Budget, Guard, Reached
+from gradcube.diagnosis.guard import Guard, Reached
+from gradcube.diagnosis.stopwatch import FREE_SECONDS, Budget
 
 
 def diagnosed(*detectors: Detector, steps: int = 200) -> list[Finding]:
@@ -86,7 +89,7 @@ def timed(costs: list[float], *, share: float = 0.25, step_seconds: float = 1.0)
     found = []
     for at in range(len(costs)):
         reached = Reached(at, round(at * step_seconds * 1e6))
-        found += guard.ask(lambda detector: detector.observe(None), reached)  # type: ignore[arg-type]
+        found += guard.ask("observe", (None,), reached)
         now[0] += 0.001  # the other detectors
     return found
 
@@ -112,7 +115,23 @@ def test_little_time_is_free() -> None:
 def test_without_a_clock_nobody_is_slow() -> None:
     guard = Guard("recorder", "bert", 0, Budget())
     guard.hold(Recorder())
-    assert [found for _ in range(200) for found in guard.ask(lambda detector: [], Reached())] == []
+    frame = SimpleNamespace(step=0)
+    assert [found for _ in range(200) for found in guard.ask("observe", (frame,), Reached())] == []
+
+
+def test_a_detector_is_not_asked_what_it_does_not_override() -> None:
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(0.0)
+        return 0.0
+
+    guard = Guard("recorder", "bert", 0, Budget(clock))
+    guard.hold(Recorder())
+    assert guard.ask("pass_time", (START, Waiting(None, set(), set(), -1, 0)), Reached()) == []
+    assert looks == []
+    guard.ask("observe", (SimpleNamespace(step=0),), Reached())
+    assert looks
 
 
 def test_thresholds_change_while_episodes_go_on_and_a_switched_off_detector_lets_go() -> None:

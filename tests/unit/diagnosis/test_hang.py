@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,14 @@ from gradcube.diagnosis import Diagnosis, Finding, StepFrame, Waiting
 from gradcube.diagnosis.hangs.hang import HangDetector, HangSettings
 
 STEP_MICROS = 150_000
-SILENT = Waiting(None, frozenset(), frozenset(), -1, 0)
+SILENT = Waiting(None, set(), set(), -1, 0)
 
 
 def steps(count: int, ranks: int = 4, first: int = 0, pause_micros: int = 0) -> list[StepFrame]:
     """Frames of a healthy job, a step every 150 ms."""
     frames = frames_of(np.full((count, ranks), 0.1), first_step=first)
     return [
-        StepFrame(**{**vars(frame), "at_micros": START + (first + at) * STEP_MICROS + pause_micros})
-        for at, frame in enumerate(frames)
+        replace(frame, at_micros=START + (first + at) * STEP_MICROS + pause_micros) for at, frame in enumerate(frames)
     ]
 
 
@@ -46,7 +46,7 @@ def after(detector: HangDetector, seconds: float, waiting: Waiting = SILENT) -> 
 def without(frame: StepFrame, rank: int) -> StepFrame:
     kept = frame.rank != rank
     arrays = {name: value[kept] for name, value in vars(frame).items() if isinstance(value, np.ndarray)}
-    return StepFrame(**{**vars(frame), **arrays})
+    return replace(frame, **arrays)
 
 
 def test_silence_of_a_running_job_is_a_hang_once_it_is_unusually_long() -> None:
@@ -77,7 +77,7 @@ def test_the_rank_that_did_not_report_the_last_step_is_named_though_nobody_annou
 
 def test_ranks_whose_record_of_the_pending_step_is_not_there_are_named() -> None:
     detector = watched(steps(100), announced=False)
-    pending = Waiting(100, frozenset({0, 3}), frozenset({1, 2}), 99, 0)
+    pending = Waiting(100, {0, 3}, {0, 1, 2, 3}, 99, 0)
     [found] = after(detector, 121, pending)
     assert "ranks 1, 2" in found.verdict
     assert found.subject.rank is None
@@ -145,9 +145,7 @@ def test_pauses_are_learnt_up_to_a_bound_only() -> None:
 
 
 def test_slow_steps_are_not_a_hang() -> None:
-    frames = [
-        StepFrame(**{**vars(frame), "at_micros": START + at * 100 * SECOND}) for at, frame in enumerate(steps(30))
-    ]
+    frames = [replace(frame, at_micros=START + at * 100 * SECOND) for at, frame in enumerate(steps(30))]
     detector = watched(frames)
     assert after(detector, 900) == []
     assert [found.state for found in after(detector, 1001)] == ["OPENED"]

@@ -125,7 +125,7 @@ def test_a_slowdown_of_all_ranks_is_the_jobs_and_blames_none() -> None:
     assert episode.kind == "FAIL_SLOW"
     assert episode.subject == Subject()
     assert episode.magnitude == pytest.approx(2.0, rel=0.1)
-    assert ONSET + 3 <= episode.detected_step <= ONSET + 12
+    assert ONSET + 2 <= episode.detected_step <= ONSET + 12
 
 
 def test_two_slow_ranks_of_six_are_both_named() -> None:

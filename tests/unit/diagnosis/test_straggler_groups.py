@@ -139,3 +139,46 @@ def test_gaps_nans_and_ranks_that_move_raise_nothing_and_hide_no_slow_node(seed:
         found += detector.observe(replace(frame, node=moved))
     assert all(np.isfinite(f.magnitude) and 0 <= f.confidence <= 1 for f in found)
     assert {f.subject.node for f in found if f.state == "OPENED"} >= {"node-1"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_level_of_the_whole_job_is_told_after_three_steps(seed: int) -> None:
+    compute = grid(seed)
+    compute[ONSET:] *= 1.1
+    (episode,) = findings(compute)
+    assert (episode.kind, episode.onset_step) == ("FAIL_SLOW", ONSET)
+    assert episode.detected_step == ONSET + 2
+    assert episode.verdict.startswith("the whole job is 1.")
+
+
+def test_three_slow_steps_of_the_whole_job_that_differ_are_a_pause() -> None:
+    compute = grid(12)
+    compute[ONSET : ONSET + 3] *= np.array([2.0, 1.4, 1.2])[:, None]
+    assert findings(compute) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rank_that_is_slow_again_and_again_is_never_the_whole_job(seed: int) -> None:
+    compute = grid(seed)
+    for start in range(40, STEPS - 10, 10):
+        compute[start : start + 6, 9] *= 1.6
+    found = findings(compute)
+    assert len(found) > 1
+    assert {episode.subject.rank for episode in found} == {9}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranks_of_a_replica_that_recover_together_leave_the_blame_with_nobody_else(seed: int) -> None:
+    compute = grid(seed)
+    for start in range(60, STEPS - 10, 10):
+        compute[start : start + 6, [1, 5, 9]] *= 1.6
+    assert {episode.subject.rank for episode in findings(compute)} == {1, 5, 9}
+
+
+@pytest.mark.parametrize("factor", [1.6, 2.0])
+def test_a_node_that_becomes_slower_and_slower_is_one_episode(factor: float) -> None:
+    compute = grid(13)
+    compute[ONSET:, 6:8] *= 1 + (factor - 1) * np.clip((np.arange(STEPS - ONSET) + 1) / 10, 0, 1)[:, None]
+    found = watch(compute, stage=STAGE.tolist(), replica=REPLICA.tolist(), node=NODE)
+    assert {(episode.id, episode.subject.node) for episode in found} == {(found[0].id, "node-3")}
+    assert found[-1].magnitude == pytest.approx(factor, rel=0.03)

@@ -25,7 +25,7 @@ PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
     "string": TEXT,
     "bytes": st.binary(max_size=40),
 }
-NAMES = [schema.name for schema in registry().all()]
+NAMES = sorted({schema.name for schema in registry().all()})
 
 
 def values(schema: Any) -> st.SearchStrategy[Any]:
@@ -46,7 +46,9 @@ def values(schema: Any) -> st.SearchStrategy[Any]:
 
 def fastavro_body(name: str, record: dict[str, Any]) -> bytes:
     """What fastavro writes for the schema file itself, logical types and all."""
-    source = json.loads((schemas_dir() / "events" / f"{name}.avsc").read_text())
+    version = registry().latest(name).version
+    file = f"{name}.avsc" if version == 1 else f"{name}.{version}.avsc"
+    source = json.loads((schemas_dir() / "events" / file).read_text())
     out = io.BytesIO()
     fastavro.schemaless_writer(out, fastavro.parse_schema(source, named_schemas={}), record)
     return out.getvalue()

@@ -94,7 +94,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(value)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.one_of(mutated(), GOOD_VALUES, st.binary(max_size=30), st.none()), max_size=6))
 def test_mutated_batch_is_what_the_generic_codec_reads(values: list[bytes | None]) -> None:
     assert_as_generic(values)

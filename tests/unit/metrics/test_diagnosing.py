@@ -54,7 +54,7 @@ def event(kind: str, attempt: int = 0, rank: int | None = None) -> dict[str, Any
     return {
         "job": "a", "attempt": attempt, "kind": kind, "at": START, "epoch": 1, "rank": rank, "node": None,
         "shard": None, "step": None, "detail": "", "model": "", "model_parameters": 0, "hardware": "", "dataset": "",
-        "world_size": 4,
+        "world_size": 4, "grad_clip_norm": None, "own_grad_clip_norm": None,
     }  # fmt: skip
 
 

@@ -41,8 +41,9 @@ def test_a_partial_that_contradicts_itself_is_refused(change: dict[str, object],
         ({"data": b"\x00" * 7}, "7 bytes"),
         ({"dtype": "utf8", "data": b"\x09\x00\x00\x00ab"}, "beyond its 6 bytes"),
         ({"dtype": "utf8", "data": b"\x01\x00\x00\x00\xff"}, "not UTF-8"),
-        ({"dtype": "utf8", "data": b""}, "0 texts"),
-        ({"name": "another"}, "is missing"),
+        ({"dtype": "utf8", "data": b""}, "0 texts for 4 values"),
+        ({"name": "another rank stage replica"}, "'attempt' is missing"),
+        ({"name": "attempt rank"}, "16 bytes for 1 values"),
     ],
 )
 def test_a_broken_column_is_named(column: dict[str, object], message: str) -> None:

@@ -100,8 +100,9 @@ def test_an_announced_length_is_refused_before_it_is_allocated() -> None:
 def test_a_push_of_another_size_is_refused_and_nothing_is_kept() -> None:
     with cluster() as made, made.client(0) as good:
         good.initialize(vector(1))
-        bad = pack(Header(Kind.PUSH, parameters=7, rank=0, weight=1), memoryview(bytes(28))) + bytes(28)
-        assert b"the job has 103" in send_and_read(made, bad)
+        gradient = bytes(4 << 20)
+        bad = pack(Header(Kind.PUSH, parameters=1 << 20, rank=0, weight=1), memoryview(gradient)) + gradient
+        assert b"the job has 103" in send_and_read(made, bad), "told also when it is still sending"
         assert good.push(vector(1), version=0, epoch=1, weight=1, learning_rate=0.5).version == 1
 
 

@@ -98,8 +98,14 @@ def test_one_rank_and_two_ranks_go_through(tmp_path: Path, ranks: int) -> None:
 def test_gaps_nans_and_the_whole_job_alone_go_through(tmp_path: Path) -> None:
     step = np.array([0, 1, 2, 500, 501, 9_000_000_000_000])
     path = write(tmp_path / "t.parquet", step=step, metric="loss", value=[np.nan, 2.0, np.inf, 1.0, None, 1.0])
-    list(findings_of(read_trace(path)))
-    list(findings_of(read_trace(text(tmp_path / "t.csv", "step,metric,value", "0,loss,nan"))))
+    told: list[int] = []
+    findings = list(findings_of(read_trace(path), told=told.append))
+    assert (len(told), sum(told)) == (6, 6)
+    # The infinite loss of step 2 is one; a loss that is now and then not known is none.
+    assert [(f.kind, f.state, f.onset_step) for f in findings] == [
+        ("LOSS_SPIKE", each, 2) for each in ("OPENED", "CLOSED")
+    ]
+    assert list(findings_of(read_trace(text(tmp_path / "t.csv", "step,metric,value", "0,loss,nan")))) == []
 
 
 def test_silence_is_looked_at_ever_more_rarely() -> None:

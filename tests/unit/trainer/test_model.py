@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from gradcube.sync.optimizers import AdamW
+from gradcube.sync.torch_adapter import FlatModel
 from gradcube_trainer.checkpoints import export_model
 from gradcube_trainer.masking import IGNORED, Batch
 from gradcube_trainer.model import build_model, forward, seed_dropout
@@ -40,11 +42,13 @@ def test_a_fresh_model_is_as_good_as_chance_and_learns_its_batch(kind: str) -> N
     model = build_model(tiny(model=kind, dropout=0.0), VOCABULARY)
     start = forward(model, batch())
     assert start.loss.item() == pytest.approx(np.log(VOCABULARY), rel=0.05)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(150):
-        optimizer.zero_grad()
+    flat, optimizer = FlatModel(model), AdamW()
+    parameters = flat.parameters().copy()
+    for _ in range(100):
+        flat.zero_gradient()
         forward(model, batch()).loss.backward()
-        optimizer.step()
+        optimizer.step(parameters, flat.gradient(), 1e-2)
+        flat.load(parameters)
     assert forward(model, batch()).correct == 4
 
 

@@ -12,6 +12,7 @@ from gradcube_trainer.settings import TrainerSettings
         ({"job": "no/slash"}, "GRADCUBE_TRAINER_JOB"),
         ({"model": "gpt"}, "GRADCUBE_TRAINER_MODEL"),
         ({"dropout": 1.0}, "GRADCUBE_TRAINER_DROPOUT"),
+        ({"clip_grad_norm": 0.0}, "GRADCUBE_TRAINER_CLIP_GRAD_NORM"),
     ],
 )
 def test_wrong_settings_are_told_by_name(overrides: dict[str, object], message: str) -> None:

@@ -91,7 +91,7 @@ def assert_same_facts(found: list[Fact], wanted: list[Fact]) -> None:
         assert again["SAMPLES"] == fact["SAMPLES"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(streams(), st.integers(0, 14))
 def test_a_stream_cut_anywhere_gives_the_facts_of_one_that_was_not(batches: list[Batch], dies_at: int) -> None:
     whole = JobWindows(SETTINGS)
@@ -99,14 +99,14 @@ def test_a_stream_cut_anywhere_gives_the_facts_of_one_that_was_not(batches: list
     assert_same_facts(run_and_die(batches, min(dies_at, len(batches))), wanted)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(streams())
 def test_the_same_rows_give_the_same_facts_in_the_same_order(batches: list[Batch]) -> None:
     windows = [JobWindows(SETTINGS), JobWindows(SETTINGS)]
     assert run(windows[0], batches) + finish(windows[0]) == run(windows[1], batches) + finish(windows[1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(streams())
 def test_every_row_is_accepted_late_or_a_duplicate_and_counted_as_such(batches: list[Batch]) -> None:
     windows, accepted, late, twice, facts = JobWindows(SETTINGS), 0, 0, 0, []

@@ -84,7 +84,7 @@ def test_null_in_a_resource_sample_is_nan_and_never_0() -> None:
     record: dict[str, Any] = dict.fromkeys(
         ResourceRows.from_columns("bert", make_resources([1]).to_columns()).to_columns()
     )
-    record |= {"node": "node-a", "device": "host", "sampled_at": 5, "memory_used_bytes": 7}
+    record |= {"node": "node-a", "device": "host", "sampled_at": 5, "memory_used_bytes": 7, "reach": []}
     rows = ResourceRows.from_records("bert", [record], np.array([3]), np.array([6]))
     columns = rows.to_columns()
     assert list(columns["memory_used_bytes"]) == [7.0]

@@ -134,7 +134,9 @@ def test_a_special_name_stands_before_the_name_that_it_contains() -> None:
 
 
 @pytest.mark.parametrize(("rows", "name"), [
-    (make_resources([1, 2], gpu_power_watts=5.0), "gpu_ecc_errors_total"), (make_servers([1, 2]), "pushes"),
+    (make_resources([1, 2], gpu_power_watts=5.0), "gpu_ecc_errors_total"),
+    (make_resources([1, 2], gpu_power_watts=5.0), "store_reach_seconds"),
+    (make_servers([1, 2]), "pushes"),
 ])  # fmt: skip
 def test_rows_of_an_older_release_lack_what_came_later(rows: ResourceRows | ServerRows, name: str) -> None:
     columns = rows.to_columns()

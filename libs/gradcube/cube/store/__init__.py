@@ -1,7 +1,7 @@
 """The embedded engine's store: immutable Parquet segments, and a manifest that says which of them count.
 
 Decoded rows of a cube come in with their Kafka offsets, in one transaction; snapshots go out, as SQL text over files
-that nobody changes. See docs/decisions/0008-segments-and-a-manifest.md.
+that nobody changes. See docs/decisions/0009-segments-and-a-manifest.md.
 """
 
 from gradcube.cube.store.compaction import Compactor

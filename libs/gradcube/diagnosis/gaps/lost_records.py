@@ -31,7 +31,10 @@ class LostRecords:
 
     def observe(self, frame: StepFrame, calm_steps: int) -> list[Finding]:
         """What this step shows."""
-        lost = self._count(frame, calm_steps)
+        at = self._memory.columns(frame.rank)
+        lost = self._count(frame, at, calm_steps)
+        self._frames += 1
+        self._seq.values[at], self._step.values[at], self._frame.values[at] = frame.seq, frame.step, self._frames
         opened = next(iter(self.episodes.subjects(self._kind)), None)
         if lost.any():
             self._total += int(lost.sum())
@@ -39,29 +42,32 @@ class LostRecords:
             return self._tell(frame, lost, opened)
         return self._close_calm(frame, opened, calm_steps) if opened is not None else []
 
-    def _count(self, frame: StepFrame, calm_steps: int) -> FloatArray:
+    def _count(self, frame: StepFrame, at: IntArray, calm_steps: int) -> FloatArray:
         """How many records each rank has lost since its last one, (r,).
 
         Dropped; or skipped by `seq` more than by the steps; or absent, more than once or twice, from frames that others
         are in. A recording of every tenth step of all ranks has lost nothing.
         """
-        at = self._memory.columns(frame.rank)
+        if self._frames % calm_steps == 0:
+            self._absences.values[:] = 0
+        if self._is_next(frame, at):
+            return np.zeros(len(at))
         known = self._seq.values[at] >= 0
         made = frame.seq - self._seq.values[at]
         skipped = made - (frame.step - self._step.values[at])
-        absent = self._absent(
-            at, np.where(known, np.minimum(self._frames - self._frame.values[at], made - 1), 0), calm_steps
-        )
+        absent = self._absent(at, np.where(known, np.minimum(self._frames - self._frame.values[at], made - 1), 0))
         # A monitor that started anew counts from 0 again: a step back, and no loss.
         lost: FloatArray = np.maximum(frame.dropped, np.where(known, np.maximum(np.maximum(skipped, absent), 0), 0))
-        self._frames += 1
-        self._seq.values[at], self._step.values[at], self._frame.values[at] = frame.seq, frame.step, self._frames
         return lost
 
-    def _absent(self, at: IntArray, absent: FloatArray, calm_steps: int) -> FloatArray:
+    def _is_next(self, frame: StepFrame, at: IntArray) -> bool:
+        """Whether all ranks were in the last frame, and have counted on since as steps have: nothing is lost."""
+        if not (self._frame.values[at] == self._frames).all() or frame.dropped.any():
+            return False
+        return not (frame.seq - self._seq.values[at] - (frame.step - self._step.values[at])).any()
+
+    def _absent(self, at: IntArray, absent: FloatArray) -> FloatArray:
         """Absences that are more than chance; they count once, and are forgotten after a calm time."""
-        if self._frames % calm_steps == 0:
-            self._absences.values[:] = 0
         self._absences.values[at] += np.maximum(absent, 0)
         enough = self._absences.values >= MIN_ABSENT
         lost = np.where(enough, self._absences.values, 0.0)

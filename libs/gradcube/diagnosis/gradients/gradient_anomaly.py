@@ -4,14 +4,13 @@ Frames in the order of steps come in; an episode that opens, goes on or is over 
 """
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradcube.diagnosis.detector import Detector
-from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, rank_subject, ranks_of
+from gradcube.diagnosis.episodes import rank_subject
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.gradients.gradient_verdicts import (
@@ -20,8 +19,10 @@ from gradcube.diagnosis.gradients.gradient_verdicts import (
     nonfinite_sight,
     overflow_sight,
 )
+from gradcube.diagnosis.gradients.lasting import LastingEpisodes
 from gradcube.diagnosis.gradients.peer_deviation import LEARN_STEPS, PeerDeviation
 from gradcube.windows.columns import FloatArray
+from gradcube.windows.peers import MIN_PEERS
 
 KIND = "GRADIENT_ANOMALY"
 JOB = Subject()
@@ -61,36 +62,38 @@ class GradientAnomalyDetector(Detector):
 
     def __init__(self, settings: GradientAnomalySettings | None = None) -> None:
         super().__init__(settings)
-        self._episodes = Episodes()
+        self._episodes = LastingEpisodes(KIND)
         self._deviations = {name: PeerDeviation(min_sigma=0.02) for name in SIGNALS}
-        self._last_bad: dict[Subject, int] = {}
         self._overflow_steps = 0
-        self._recent: deque[Moment] = deque(maxlen=RECENT_STEPS)
 
     def restore(self, findings: Sequence[Finding]) -> None:
         """Open episodes go on."""
         self._episodes.restore(findings)
         for deviation in self._deviations.values():
-            deviation.trust(ranks_of(self._episodes.subjects(KIND)))
+            deviation.trust(self._episodes.ranks())
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
-        self._recent.append(Moment.of(frame))
+        self._episodes.begin(frame)
         findings = self._watch_numbers(frame)
         for name in SIGNALS:
             values = frame.column(name) if name != "bucket_absmax" else frame.bucket_absmax.astype(np.float64)
             if np.isfinite(values).any():
                 findings += self._watch(frame, name, values)
-        return findings + self._close_calm(frame)
+        if self._episodes.num_steps < LEARN_STEPS:  # after a restart the noise is not known yet
+            return findings
+        return findings + self._episodes.close_calm(self.settings.calm_steps, calm_verdict)
 
     def _watch(self, frame: StepFrame, name: str, values: FloatArray) -> list[Finding]:
         deviation, settings = self._deviations[name], self.settings
+        if len(values) <= MIN_PEERS:
+            deviation.pass_over(frame)
+            return []
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(values > 0, np.log(values), np.nan)
-        held = ranks_of(self._episodes.subjects(KIND))
-        deviation.take(frame, logs, (math.log(settings.min_ratio), settings.sigmas), held)
+        deviation.take(frame, logs, (math.log(settings.min_ratio), settings.sigmas), self._episodes.ranks())
         far = max(math.log(settings.at_once_min_ratio), settings.at_once_sigmas * deviation.sigma)
-        enough = (deviation.run >= settings.run_steps) | np.isin(frame.rank, list(held))
+        enough = (deviation.run >= settings.run_steps) | deviation.held
         who = np.flatnonzero((deviation.outside & enough) | (np.abs(deviation.excess) > far))
         if len(who) > max(1, NAMED_SHARE * len(values)):
             return []
@@ -100,43 +103,25 @@ class GradientAnomalyDetector(Detector):
             evidence = Evidence(name, float(values[at]), math.exp(deviation.peers[at]), "norm")
             subject = rank_subject(frame, at)
             sight = deviation_sight(subject, ratio, evidence)
-            findings += self._note(Moment.of(frame), subject, int(deviation.run[at]), sight)
+            findings += self._episodes.note(subject, int(deviation.run[at]), sight)
         return findings
 
     def _watch_numbers(self, frame: StepFrame) -> list[Finding]:
         """Gradient elements that are no number; the one that stands for the loss is left to the loss detectors."""
-        loss = frame.column("loss")
+        loss, nonfinite = frame.column("loss"), frame.column("nonfinite")
+        if not (nonfinite > 0).any():
+            self._overflow_steps = 0
+            return []
         own = ~np.isfinite(loss) & np.isfinite(loss).any()
-        count = np.nan_to_num(frame.column("nonfinite")) - own
+        count = np.nan_to_num(nonfinite) - own
         wrong = np.flatnonzero(count > 0)
         many = len(wrong) > max(1, NAMED_SHARE * len(count)) or len(count) == 1
         self._overflow_steps = self._overflow_steps + 1 if many and len(wrong) else 0
         if self._overflow_steps >= self.settings.nonfinite_steps:
             sight = overflow_sight(len(wrong), len(count), self._overflow_steps)
-            return self._note(Moment.of(frame), JOB, self._overflow_steps, sight)
+            return self._episodes.note(JOB, self._overflow_steps, sight)
         findings: list[Finding] = []
         for at in [] if many else wrong.tolist():
             subject = rank_subject(frame, at)
-            findings += self._note(Moment.of(frame), subject, 1, nonfinite_sight(subject, float(count[at])))
-        return findings
-
-    def _note(self, moment: Moment, subject: Subject, run: int, sight: Sight) -> list[Finding]:
-        self._last_bad[subject] = moment.step
-        if self._episodes.get(KIND, subject) is not None:
-            return self._episodes.update(moment, KIND, subject, sight)
-        onset = self._recent[-min(max(run, 1), len(self._recent))]
-        return self._episodes.open(moment, onset, KIND, subject, sight)
-
-    def _close_calm(self, frame: StepFrame) -> list[Finding]:
-        findings: list[Finding] = []
-        if len(self._recent) < LEARN_STEPS:  # after a restart the noise is not known yet
-            return findings
-        for subject in self._episodes.subjects(KIND):
-            opened = self._episodes.get(KIND, subject)
-            assert opened is not None
-            end = self._last_bad.setdefault(subject, frame.step)
-            if frame.step - end >= self.settings.calm_steps:
-                del self._last_bad[subject]
-                verdict = calm_verdict(subject, opened.onset_step, end)
-                findings += self._episodes.close(end, KIND, subject, verdict, opened.magnitude)
+            findings += self._episodes.note(subject, 1, nonfinite_sight(subject, float(count[at])))
         return findings

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.loss.training_curve import MAD_TO_SIGMA
+from gradcube.diagnosis.medians import median
 from gradcube.diagnosis.rank_memory import RankMemory
 from gradcube.windows.columns import BoolArray, FloatArray
 from gradcube.windows.peers import peer_median
@@ -22,7 +23,8 @@ class PeerDeviation:
 
     `sigma` is 1.4826 MAD over the ranks of a step, averaged over steps; not below `min_sigma`. A rank that is outside
     teaches nothing. Of the last step, (r,): `excess`, the number less the peers' median and the rank's own usual
-    difference, NaN where unknown; whether that is `outside`; and for how many steps in a row it has been, `run`.
+    difference, NaN where unknown; whether that is `outside`; for how many steps in a row it has been, `run`; and who
+    was `held`.
     """
 
     def __init__(self, min_sigma: float) -> None:
@@ -37,6 +39,7 @@ class PeerDeviation:
         self.excess: FloatArray = np.empty(0)
         self.run: FloatArray = np.empty(0)
         self.outside: BoolArray = np.empty(0, np.bool_)
+        self.held: BoolArray = np.empty(0, np.bool_)
 
     def take(self, frame: StepFrame, values: FloatArray, limits: tuple[float, float], held: Collection[int]) -> None:
         """One step of a signal, (r,). Outside is beyond the first limit, and the second times the noise, either way.
@@ -44,15 +47,20 @@ class PeerDeviation:
         Ranks that are `held` teach nothing, and stay outside until they are within half of that.
         """
         at = self._memory.columns(frame.rank)
+        self.held = np.isin(frame.rank, list(held)) if held else np.zeros(len(at), np.bool_)
         self.peers = peer_median(values, frame.stage)
         difference = values - self.peers
         self.excess = np.where(self._seen.values[at] >= LEARN_STEPS, difference - self._level.values[at], np.nan)
         limit = max(limits[0], limits[1] * self.sigma)
-        is_held = np.isin(frame.rank, list(held))
-        self.outside = np.abs(self.excess) > np.where(is_held, limit / 2, limit)
+        self.outside = np.abs(self.excess) > np.where(self.held, limit / 2, limit)
         self._run.values[at] = np.where(self.outside, self._run.values[at] + 1, 0.0)
         self.run = self._run.values[at]
-        self._learn(at, difference, np.isfinite(difference) & ~self.outside & ~is_held)
+        self._learn(at, difference, np.isfinite(difference) & ~self.outside & ~self.held)
+
+    def pass_over(self, frame: StepFrame) -> None:
+        """A step with so few ranks that none has enough peers: nobody's run of steps goes on."""
+        at = self._memory.columns(frame.rank)
+        self._run.values[at] = 0.0
 
     def trust(self, ranks: Collection[int]) -> None:
         """Takes ranks for usually equal to their peers: those that were outside when an earlier process ended."""
@@ -68,6 +76,6 @@ class PeerDeviation:
         self._seen.values[own] += 1
         if self._seen.values[own].max() > 2:  # the first differences are the ranks' own levels, no noise
             self._sigma_steps += 1
-            scatter = MAD_TO_SIGMA * float(np.median(np.abs(moved)))
+            scatter = MAD_TO_SIGMA * median(np.abs(moved))
             self.sigma += (scatter - self.sigma) / min(self._sigma_steps, LEARN_STEPS)
             self.sigma = max(self.sigma, self._min_sigma)

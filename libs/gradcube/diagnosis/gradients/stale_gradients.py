@@ -3,18 +3,20 @@
 Frames in the order of steps come in; an episode that opens, goes on or is over goes out as a finding.
 """
 
-from collections import deque
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradcube.diagnosis.detector import Detector
-from gradcube.diagnosis.episodes import RECENT_STEPS, Episodes, Moment, Sight, named, rank_subject, ranks_of, steps
+from gradcube.diagnosis.episodes import Sight, named, rank_subject, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
+from gradcube.diagnosis.gradients.lasting import LastingEpisodes
 from gradcube.diagnosis.gradients.peer_deviation import PeerDeviation
-from gradcube.windows.columns import FloatArray
+from gradcube.diagnosis.medians import SlidingMedian
+from gradcube.windows.peers import MIN_PEERS
 
 KIND = "STALE_GRADIENTS"
 JOB = Subject()
@@ -52,73 +54,53 @@ class StaleGradientsDetector(Detector):
 
     def __init__(self, settings: StaleGradientsSettings | None = None) -> None:
         super().__init__(settings)
-        self._episodes = Episodes()
+        self._episodes = LastingEpisodes(KIND)
         self._deviation = PeerDeviation(min_sigma=0.5)
-        self._history: deque[float] = deque(maxlen=KEPT_STEPS)
+        self._history = SlidingMedian(KEPT_STEPS)
         self._run = 0
-        self._recent: deque[Moment] = deque(maxlen=RECENT_STEPS)
-        self._last_bad: dict[Subject, int] = {}
 
     def restore(self, findings: Sequence[Finding]) -> None:
         """Open episodes go on."""
         self._episodes.restore(findings)
-        self._deviation.trust(ranks_of(self._episodes.subjects(KIND)))
-        job = self._episodes.get(KIND, JOB)
+        self._deviation.trust(self._episodes.ranks())
+        job = self._episodes.get(JOB)
         if job is not None and job.evidence[0].peers is not None:
             self._history.extend([job.evidence[0].peers] * LEARN_STEPS)
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
-        staleness = frame.column("staleness")
-        if not np.isfinite(staleness).any():
+        now = frame.median("staleness")
+        if math.isnan(now):
             return []
-        self._recent.append(Moment.of(frame))
-        return self._watch_job(frame, staleness) + self._watch_ranks(frame, staleness) + self._close_calm(frame)
+        self._episodes.begin(frame)
+        findings = self._watch_job(now) + self._watch_ranks(frame)
+        return findings + self._episodes.close_calm(self.settings.calm_steps, _calm_verdict)
 
-    def _watch_job(self, frame: StepFrame, staleness: FloatArray) -> list[Finding]:
-        now = float(np.nanmedian(staleness))
-        usual = float(np.median(self._history)) if len(self._history) >= LEARN_STEPS else now
+    def _watch_job(self, now: float) -> list[Finding]:
+        usual = self._history.value if len(self._history) >= LEARN_STEPS else now
         settings = self.settings
         if now <= max(settings.job_ratio * usual, usual + settings.min_versions):
             self._run = 0
             self._history.append(now)
             return []
         self._run += 1
-        if self._run < settings.job_run_steps and self._episodes.get(KIND, JOB) is None:
+        if self._run < settings.job_run_steps and self._episodes.get(JOB) is None:
             return []
-        return self._note(Moment.of(frame), JOB, self._run, now, usual)
+        return self._episodes.note(JOB, self._run, _sight(JOB, now, usual))
 
-    def _watch_ranks(self, frame: StepFrame, staleness: FloatArray) -> list[Finding]:
-        deviation, findings = self._deviation, list[Finding]()
-        held = ranks_of(self._episodes.subjects(KIND))
-        deviation.take(frame, staleness, (self.settings.min_versions, self.settings.sigmas), held)
-        enough = (deviation.run >= self.settings.run_steps) | np.isin(frame.rank, list(held))
+    def _watch_ranks(self, frame: StepFrame) -> list[Finding]:
+        deviation, findings, staleness = self._deviation, list[Finding](), frame.column("staleness")
+        if len(staleness) <= MIN_PEERS:
+            deviation.pass_over(frame)
+            return []
+        limits = self.settings.min_versions, self.settings.sigmas
+        deviation.take(frame, staleness, limits, self._episodes.ranks())
+        enough = (deviation.run >= self.settings.run_steps) | deviation.held
         late = deviation.outside & enough & (deviation.excess > 0)
         for at in np.flatnonzero(late).tolist():
             subject = rank_subject(frame, at)
-            peers = float(deviation.peers[at])
-            findings += self._note(Moment.of(frame), subject, int(deviation.run[at]), float(staleness[at]), peers)
-        return findings
-
-    def _note(self, moment: Moment, subject: Subject, run: int, now: float, usual: float) -> list[Finding]:
-        self._last_bad[subject] = moment.step
-        sight = _sight(subject, now, usual)
-        if self._episodes.get(KIND, subject) is not None:
-            return self._episodes.update(moment, KIND, subject, sight)
-        onset = self._recent[-min(run, len(self._recent))]
-        return self._episodes.open(moment, onset, KIND, subject, sight)
-
-    def _close_calm(self, frame: StepFrame) -> list[Finding]:
-        findings: list[Finding] = []
-        for subject in self._episodes.subjects(KIND):
-            opened = self._episodes.get(KIND, subject)
-            assert opened is not None
-            end = self._last_bad.setdefault(subject, frame.step)
-            if frame.step - end >= self.settings.calm_steps:
-                del self._last_bad[subject]
-                count = steps(end - opened.onset_step + 1)
-                verdict = f"the gradients of {named(subject)} are fresh again since step {end + 1}, after {count}"
-                findings += self._episodes.close(end, KIND, subject, verdict, opened.magnitude)
+            sight = _sight(subject, float(staleness[at]), float(deviation.peers[at]))
+            findings += self._episodes.note(subject, int(deviation.run[at]), sight)
         return findings
 
 
@@ -134,3 +116,8 @@ def _sight(subject: Subject, now: float, usual: float) -> Sight:
         f"{against}: {advice}"
     )
     return Sight(verdict, now - usual, 0.9, (Evidence("staleness", now, usual, "count"),))
+
+
+def _calm_verdict(subject: Subject, onset_step: int, end_step: int) -> str:
+    count = steps(end_step - onset_step + 1)
+    return f"the gradients of {named(subject)} are fresh again since step {end_step + 1}, after {count}"

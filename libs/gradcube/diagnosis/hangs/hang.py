@@ -3,18 +3,16 @@
 Steps, leases, resource samples and the passing of time come in; a hang goes out, and its end.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.findings import Evidence, Finding, finding_id
 from gradcube.diagnosis.frames import StepFrame, Waiting
 from gradcube.diagnosis.hangs.hang_verdicts import ended_verdict, hang_verdict, over_verdict
 from gradcube.diagnosis.hangs.roll_call import RollCall
+from gradcube.diagnosis.medians import SlidingMedian
 from gradcube.windows.rows import ResourceRows
 
 KIND = "HANG"
@@ -45,7 +43,7 @@ class HangDetector(Detector):
     Silence alone may be the end of a run that nobody announced. It is a hang when somebody is known to be missing,
     when the coordinator knows the attempt as running, or when ranks still send resource samples. A finished attempt,
     one that all ranks have left, and one that a later attempt follows, are none. Before its first step a job is
-    not judged. A step costs one comparison of its ranks with those before, and a median of 256 numbers a look.
+    not judged. A step costs one comparison of its ranks with those before.
     """
 
     name = "hang"
@@ -55,7 +53,7 @@ class HangDetector(Detector):
 
     def __init__(self, settings: HangSettings | None = None) -> None:
         super().__init__(settings)
-        self._intervals: deque[float] = deque(maxlen=KEPT_INTERVALS)
+        self._intervals = SlidingMedian(KEPT_INTERVALS)
         self._longest_seconds = 0.0
         self._last: StepFrame | None = None
         self._ranks = RollCall()
@@ -125,7 +123,7 @@ class HangDetector(Detector):
         return max(pauses, own.factor * self._usual_seconds())
 
     def _usual_seconds(self) -> float:
-        return float(np.median(self._intervals)) if self._intervals else 0.0
+        return self._intervals.value if len(self._intervals) else 0.0
 
     def _open(self, last: StepFrame, seconds: float, deadline_micros: int) -> list[Finding]:
         step, usual, subject = last.step + 1, self._usual_seconds(), self._ranks.subject()

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcube.diagnosis.assembler import FORGET_AFTER_FRAMES
 from gradcube.diagnosis.findings import Subject
-from gradcube.diagnosis.frames import FORGET_AFTER_FRAMES, StepFrame, Waiting
+from gradcube.diagnosis.frames import StepFrame, Waiting
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class RollCall:
         before, self._last = self._last, frame
         self._waited_for = frozenset()
         gone: NDArray[np.int32] = np.empty(0, np.int32)
-        if before is not None and not np.array_equal(before.rank, frame.rank):
+        if before is not None and not (len(before.rank) == len(frame.rank) and (before.rank == frame.rank).all()):
             gone = np.setdiff1d(before.rank, frame.rank)
             self._places |= {int(rank): _place(before, int(rank)) for rank in gone}
         missed = {rank: count + 1 for rank, count in self._absent.items()} | dict.fromkeys(gone.tolist(), 1)
-        present = set(frame.rank.tolist()) if missed or self._leases else set()
+        if not missed and not self._leases:
+            self._returned = ()
+            return
+        present = set(frame.rank.tolist())
         self._returned = tuple(sorted(present & (self._absent.keys() | self._leases.keys())))
         self._absent = {r: n for r, n in missed.items() if r not in present and n < FORGET_AFTER_FRAMES}
         self._leases = {r: lease for r, lease in self._leases.items() if r not in present}

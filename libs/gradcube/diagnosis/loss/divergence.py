@@ -12,7 +12,7 @@ from gradcube.diagnosis.episodes import Episodes, Moment, Sight
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.loss.loss_level import LossLevel
-from gradcube.diagnosis.loss.training_curve import Regime, job_loss
+from gradcube.diagnosis.loss.training_curve import Regime
 
 KIND = "DIVERGENCE"
 JOB = Subject()
@@ -62,7 +62,7 @@ class DivergenceDetector(Detector):
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
-        loss, moment = job_loss(frame), Moment.of(frame)
+        loss, moment = frame.median("loss"), Moment.of(frame)
         if self._regime.has_changed(frame) and self._episodes.get(KIND, JOB) is None:
             self._level = self._new_level()
         if not loss > 0 or frame.step < self.settings.warmup_steps:

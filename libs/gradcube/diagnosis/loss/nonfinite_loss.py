@@ -40,7 +40,7 @@ class NonfiniteLoss:
     def observe(self, frame: StepFrame, calm_steps: int) -> list[Finding]:
         """Episodes that this step opens or closes."""
         wrong = self.ranks(frame)
-        moment, count = Moment.of(frame), int(wrong.sum())
+        moment, count = Moment.of(frame), int(np.count_nonzero(wrong))
         findings = self._close(frame, calm_steps)
         self.is_job_wrong = count > NAMED_RANKS or count * 2 >= len(wrong) > 0
         if self.is_job_wrong:
@@ -54,6 +54,10 @@ class NonfiniteLoss:
         """Whose loss is no number in this step, (r,)."""
         loss, at = frame.column("loss"), self._memory.columns(frame.rank)
         finite, measured = np.isfinite(loss), self._measured.values[at]
+        if finite.all():
+            self._silent_steps = 0
+            self._measured.values[at] = measured + 1
+            return ~finite
         usual = np.isnan(loss) & (measured >= USUAL_STEPS)
         if finite.any():
             self._silent_steps = 0

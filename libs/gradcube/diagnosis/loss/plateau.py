@@ -13,7 +13,6 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import Episodes, Moment, Sight, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.loss.training_curve import job_loss, job_median
 
 KIND = "PLATEAU"
 JOB = Subject()
@@ -64,7 +63,7 @@ class PlateauDetector(Detector):
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
-        loss, rate = job_loss(frame), job_median(frame.column("learning_rate"))
+        loss, rate = frame.median("loss"), frame.median("learning_rate")
         self._highest_rate = max(self._highest_rate, 0.0 if math.isnan(rate) else rate)
         if not loss > 0:
             return []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gradcube.diagnosis.episodes import Moment
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.gradients.largest import Largest
-from gradcube.diagnosis.loss.training_curve import Curve, Regime, job_gradient_norm, job_loss
+from gradcube.diagnosis.loss.training_curve import Curve, Regime, job_gradient_norm
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class SpikeRules:
         """The step against the trends; of another batch size or sequence length, it begins new ones."""
         if self._regime.has_changed(frame):
             self.forget()
-        loss, gradient = job_loss(frame), job_gradient_norm(frame)
+        loss, gradient = frame.median("loss"), job_gradient_norm(frame)
         return CurveStep(Moment.of(frame), loss, gradient, self.loss.excursion(loss), self.gradient.excursion(gradient))
 
     def take(self, step: CurveStep) -> None:

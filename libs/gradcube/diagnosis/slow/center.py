@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from gradcube.diagnosis.medians import median
 from gradcube.windows.columns import FloatArray, IntArray
+
+__all__ = ["Partition", "center", "median", "medians"]
 
 FAR = 1e3
 """Logs of times lie well within +-FAR / 2, so that groups sorted as one array do not overlap."""
@@ -15,6 +18,7 @@ class Partition:
         self.of = of
         self.sizes = np.bincount(of, minlength=num_groups)
         self._offset = of * FAR
+        self._places = _middle_places(self.sizes)
 
     def center(self, values: FloatArray, towards: float = 0.0) -> FloatArray:
         """`center` of each group's values (members,), NaN left out; (groups,), NaN for a group without any."""
@@ -26,24 +30,21 @@ class Partition:
 
         One sort of all values, each shifted by its group: 0.1 ms for 8 192.
         """
-        finite = np.isfinite(values)
-        counts = np.bincount(self.of[finite], minlength=len(self.sizes))
-        ordered = np.sort(np.clip(values[finite], -FAR / 3, FAR / 3) + self._offset[finite])
-        starts = np.cumsum(counts) - counts
+        finite, offset, (some, low_at, high_at) = np.isfinite(values), self._offset, self._places
+        if not finite.all():
+            values, offset = values[finite], offset[finite]
+            some, low_at, high_at = _middle_places(np.bincount(self.of[finite], minlength=len(self.sizes)))
+        ordered = np.sort(np.minimum(np.maximum(values, -FAR / 3), FAR / 3) + offset)
         low, high = np.full((2, len(self.sizes)), np.nan)
-        some = counts > 0
-        shift = np.flatnonzero(some) * FAR
-        low[some] = ordered[starts[some] + (counts[some] - 1) // 2] - shift
-        high[some] = ordered[starts[some] + counts[some] // 2] - shift
+        low[some], high[some] = ordered[low_at] - some * FAR, ordered[high_at] - some * FAR
         return low, high
 
 
-def median(values: FloatArray | IntArray) -> float:
-    """The median, NaN left out; NaN without any. Ten times as fast as numpy's where values are few."""
-    ordered = np.sort(values[np.isfinite(values)])
-    if not len(ordered):
-        return float("nan")
-    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+def _middle_places(counts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Which groups have members, and where the two middle ones of each lie when all are in order of their groups."""
+    some = np.flatnonzero(counts)
+    starts = (np.cumsum(counts) - counts)[some]
+    return some, starts + (counts[some] - 1) // 2, starts + counts[some] // 2
 
 
 def center(values: FloatArray, towards: float = 0.0) -> float:
@@ -52,8 +53,8 @@ def center(values: FloatArray, towards: float = 0.0) -> float:
     When half of a group is slow, its center so stays with the half that has not changed. NaN values are left out;
     NaN without any.
     """
-    ordered = np.sort(values[np.isfinite(values)])
-    if not len(ordered):
+    ordered = np.sort(values[np.isfinite(values)]) if len(values) > 1 else values
+    if not len(ordered) or not np.isfinite(ordered[0]):
         return float("nan")
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return float(min(max(towards, low), high))

@@ -4,7 +4,6 @@ Frames in the order of steps come in; an episode that opens, goes on or is over 
 """
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from gradcube.diagnosis.detector import Detector
 from gradcube.diagnosis.episodes import Episodes, Moment, Sight, steps
 from gradcube.diagnosis.findings import Evidence, Finding, Subject
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.loss.training_curve import job_median
+from gradcube.diagnosis.medians import SlidingMedian
 from gradcube.windows.columns import FloatArray
 
 KIND = "DATA_STALL"
@@ -53,7 +52,7 @@ class DataStallDetector(Detector):
         super().__init__(settings)
         self._episodes = Episodes()
         self._warmup_left = self.settings.warmup_steps
-        self._usual: deque[float] = deque(maxlen=KEPT_STEPS)
+        self._usual = SlidingMedian(KEPT_STEPS)
         self._run: list[Moment] = []
         self._last_bad_step = -1
 
@@ -68,7 +67,7 @@ class DataStallDetector(Detector):
 
     def observe(self, frame: StepFrame) -> list[Finding]:
         """What this step shows; see `Detector`."""
-        data, step = _most_ranks(frame.column("data_seconds")), job_median(frame.column("step_seconds"))
+        data, step = _most_ranks(frame.column("data_seconds")), frame.median("step_seconds")
         if math.isnan(data) or not step > 0:
             return []
         if self._warmup_left > 0:
@@ -80,7 +79,7 @@ class DataStallDetector(Detector):
         return self._judge(Moment.of(frame), data, step)
 
     def _judge(self, moment: Moment, data: float, step: float) -> list[Finding]:
-        usual, opened = float(np.median(self._usual)), self._episodes.get(KIND, JOB)
+        usual, opened = self._usual.value, self._episodes.get(KIND, JOB)
         share = (data - usual) / step
         if data < self.settings.min_ratio * usual or share < self.settings.min_share:
             self._run = []

@@ -14,6 +14,9 @@ from gradcube.windows.columns import BoolArray, FloatArray, IntArray
 KEPT_STEPS = 64
 BORNE_OUT = 0.65
 FEW_UNITS = 16
+STEADY_STEPS, STEADY_SIGMAS = 3, 4.0
+"""Steps that show a new level, and how far apart they may lie: the range of three Gaussian values is below 4 sigma in
+98 % of all cases."""
 PINNED_STEPS = 96
 """A unit that is suspected for so long without a finding has another level now, too near to be worth a word."""
 
@@ -56,16 +59,16 @@ class Family:
 
     def judge(self, values: FloatArray, shift: FloatArray | float = 0.0) -> IntArray:
         """Adds a step; the units whose sum is high enough for an alarm. `shift` is what open episodes explain."""
-        cap = self._cap()
+        cap, open_at = self._cap(), self.open_at
         excess: FloatArray = values - self.base() - shift
         self._recent[:, self._frames % KEPT_STEPS] = excess
         self._frames += 1
         with np.errstate(invalid="ignore", divide="ignore"):
-            moved = np.clip(excess / self.history.scale - self._slack(), -2 * self.open_at, cap)
+            moved = np.minimum(np.maximum(excess / self.history.scale - self._slack(), -2 * open_at), cap)
         moved = np.where(np.isfinite(moved), moved, 0.0)
-        self.total = np.clip(self.total + moved, 0.0, self.open_at + cap)
-        self._pinned = np.where(self.total > self.open_at / 2, self._pinned + 1, 0)
-        alarmed: IntArray = np.flatnonzero(self.total >= self.open_at)
+        self.total = np.minimum(np.maximum(self.total + moved, 0.0), open_at + cap)
+        self._pinned = np.where(self.total > open_at / 2, self._pinned + 1, 0)
+        alarmed: IntArray = np.flatnonzero(self.total >= open_at)
         return alarmed
 
     def learn(self, values: FloatArray, healthy: BoolArray) -> None:
@@ -105,6 +108,22 @@ class Family:
         moved = np.minimum(z[:steps] - self._slack()[unit], self._cap())
         others = float(moved.sum() - moved.max())
         return steps if steps == 2 or others >= BORNE_OUT * self.open_at else 0
+
+    def new_level_steps(self, unit: int) -> int:
+        """STEADY_STEPS when so many last steps are one new level of the unit, else 0.
+
+        Each lies FAR_OUT above the usual, they differ from one another no more than healthy steps do, and the history
+        has seen too few far-out steps to make three in a row likely. Pauses vary: in healthy 405B runs the second step
+        of one is half as slow as the first, or less.
+        """
+        excess, scale = self.recent(unit, STEADY_STEPS), self.history.scale[unit]
+        if len(excess) < STEADY_STEPS or not np.isfinite(excess).all():
+            return 0
+        youth = float(self._slack()[unit]) - self.settings.slack
+        least = max((FAR_OUT + youth) * scale, math.log(self.settings.min_ratio))
+        is_steady = excess.min() >= least and np.ptp(excess) <= STEADY_SIGMAS * scale
+        is_believed = STEADY_STEPS * self.history.cap(self.settings.slack) >= self.open_at
+        return STEADY_STEPS if is_steady and is_believed else 0
 
     def _slack(self) -> FloatArray:
         """What a unit's excess must lie above to count, in sigmas: more while its level is uncertain."""

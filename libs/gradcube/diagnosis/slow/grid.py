@@ -44,9 +44,9 @@ class Grid:
     def columns(self, frame: StepFrame) -> IntArray | None:
         """The column of each rank of the frame, (r,); None when a rank is new or has moved."""
         at = self.places(frame)
-        if not np.array_equal(self.rank[at], frame.rank):
+        if not (self.rank[at] == frame.rank).all():
             return None
-        same = all(np.array_equal(getattr(frame, kind), labels[at]) for kind, labels in self._labels.items())
+        same = all((getattr(frame, kind) == labels[at]).all() for kind, labels in self._labels.items())
         return at if same else None
 
     def places(self, frame: StepFrame) -> IntArray:

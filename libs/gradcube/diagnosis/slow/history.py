@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcube.diagnosis.medians import median
 from gradcube.windows.columns import BoolArray, FloatArray, IntArray
 
 HISTORY_STEPS = 128
@@ -45,6 +46,8 @@ class History:
         self.scale = np.full(units, np.inf)
         self.counts = np.zeros(units, np.int64)
         self.steps = 0
+        self.measured = 0
+        """How often levels have been found anew."""
         self._sigma = np.full(units, np.nan)
         self._turn = 0
         self._before = np.full(units, np.nan)
@@ -53,12 +56,14 @@ class History:
 
     def take(self, values: FloatArray, healthy: BoolArray) -> None:
         """Adds a step of the units that are healthy."""
-        kept = np.where(healthy & np.isfinite(values), values, np.nan)
+        known = healthy & np.isfinite(values)
+        kept = np.where(known, values, np.nan)
         at = self.steps % HISTORY_STEPS
-        self.counts += np.isfinite(kept).astype(np.int64) - np.isfinite(self._ring[:, at])
+        self.counts += known
+        self.counts -= np.isfinite(self._ring[:, at])
         self._ring[:, at] = kept
         self.steps += 1
-        self._note(kept)
+        self._note(kept, int(np.count_nonzero(known)))
         if self.steps <= YOUNG_STEPS or self.steps % REFRESH_STEPS == 0:
             self._refresh()
 
@@ -102,22 +107,23 @@ class History:
         other._seen, other._beyond = self._seen, self._beyond
         return other
 
-    def _note(self, kept: FloatArray) -> None:
+    def _note(self, kept: FloatArray, num_known: int) -> None:
         """Correlation and tails, fading."""
-        if not np.isfinite(self._sigma).any():
+        if not np.count_nonzero(np.isfinite(self._sigma)):
             self._before = np.full(len(kept), np.nan)
             return
         fade = 1 - 1 / HISTORY_STEPS
         with np.errstate(invalid="ignore"):
-            z = np.clip((kept - self.level) / np.maximum(self._sigma, 1e-9), -3, 3)
-            beyond = kept - self.level > FAR_OUT * self.scale
+            excess = kept - self.level
+            z = np.minimum(np.maximum(excess / np.maximum(self._sigma, 1e-9), -3), 3)
+            beyond = excess > FAR_OUT * self.scale
         pairs = np.isfinite(z) & np.isfinite(self._before)
         now, before = z[pairs], self._before[pairs]
         self._pairs = fade * self._pairs + float(now @ before)
         self._squares = fade * self._squares + float(now @ now + before @ before) / 2
         fade = 1 - 1 / TAIL_STEPS
-        self._seen = fade * self._seen + int(np.isfinite(kept).sum())
-        self._beyond = fade * self._beyond + int(self._fresh_beyond.sum())
+        self._seen = fade * self._seen + num_known
+        self._beyond = fade * self._beyond + np.count_nonzero(self._fresh_beyond)
         self._fresh_beyond = beyond
         self._before = z
 
@@ -129,7 +135,7 @@ class History:
         known = self._sigma[np.isfinite(self._sigma)]
         if not len(known):
             return
-        together, samples = float(np.median(known)), float(self.counts.sum())
+        together, samples = median(known), float(self.counts.sum())
         weight = self.counts / (self.counts + PRIOR_STEPS)
         own = np.where(np.isfinite(self._sigma), self._sigma, together)
         sigma = np.sqrt(weight * own**2 + (1 - weight) * together**2) * (1 + 2 / math.sqrt(max(samples, 1.0)))
@@ -137,13 +143,15 @@ class History:
 
     def _measure(self, units: IntArray) -> None:
         """Median, and sigma, of these units' histories."""
+        self.measured += 1
         rows = self._ring[units, : min(self.steps, HISTORY_STEPS)]
-        level = _quantiles(rows, 0.5)
+        finite = np.isfinite(rows).sum(axis=1)
+        level = _quantiles(rows, finite, 0.5)
         known = np.isfinite(level)
         self.level[units[known]] = level[known]
         count = np.maximum(self.counts[units], 1)
         # A median fitted to n values is nearer to them than the true one.
-        sigma = _quantiles(np.abs(rows - level[:, None]), SPREAD_SHARE) / SPREAD_SIGMAS * (1 + 1 / count)
+        sigma = _quantiles(np.abs(rows - level[:, None]), finite, SPREAD_SHARE) / SPREAD_SIGMAS * (1 + 1 / count)
         self._sigma[units] = np.where(count >= 4, sigma, np.nan)
 
     def _memory_factor(self) -> float:
@@ -152,13 +160,12 @@ class History:
         return math.sqrt((1 + correlation) / (1 - correlation))
 
 
-def _quantiles(rows: NDArray[Any], share: float) -> FloatArray:
-    """A quantile of each row, NaN left out; NaN for a row without any."""
-    ordered = np.sort(rows, axis=1)
-    counts = np.isfinite(ordered).sum(axis=1)
-    place = share * np.maximum(counts - 1, 0)
+def _quantiles(rows: NDArray[Any], counts: IntArray, share: float) -> FloatArray:
+    """A quantile of each row, NaN left out; NaN for a row without any. `counts` says how many numbers each has."""
+    ordered, last = np.sort(rows, axis=1), np.maximum(counts - 1, 0)
+    place = share * last
     low = place.astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(counts - 1, 0))
+    high = np.minimum(low + 1, last)
     at, part = np.arange(len(rows)), place - low
     result: FloatArray = ordered[at, low] * (1 - part) + ordered[at, high] * part
     return result

@@ -13,18 +13,17 @@ from gradcube.diagnosis.findings import Finding
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.slow.center import median, medians
 from gradcube.diagnosis.slow.constant import Constants
-from gradcube.diagnosis.slow.episodes import Episode
 from gradcube.diagnosis.slow.grid import Grid
-from gradcube.diagnosis.slow.locate import Culprit, group_of, slow_ranks
+from gradcube.diagnosis.slow.locate import Culprit
 from gradcube.diagnosis.slow.recording import Recording
 from gradcube.diagnosis.slow.reports import Report, closed, columns_of, constant, key_of, opened, subject_of, updated
 from gradcube.diagnosis.slow.signals import cause_of, evidence_of
+from gradcube.diagnosis.slow.slowdown import Episode
+from gradcube.diagnosis.slow.suspects import culprits
 from gradcube.diagnosis.slow.watch import Alarm, Watch
 from gradcube.windows.columns import FloatArray, IntArray
 
 KEPT_STEPS = 64
-WAITING_SHARE = 0.5
-"""A suspect who explains so much of a slow job makes the job's own alarm wait."""
 
 
 class Ledger:
@@ -99,8 +98,13 @@ class Ledger:
         findings: list[Finding] = []
         taken: set[int] = {column for e in self.episodes if e.kind in ("rank", "link") for column in e.columns.tolist()}
         for alarm in alarms:
-            for culprit in self._culprits(watch, alarm):
-                if taken.isdisjoint(culprit.columns) or (alarm.kind == "job" and not findings):
+            for culprit in culprits(watch, alarm):
+                grown = self._open_about(culprit)
+                if grown is not None:
+                    grown.keep_last(alarm.steps)
+                    watch.opened(culprit.kind, grown.columns, alarm.steps)
+                    taken.update(culprit.columns)
+                elif taken.isdisjoint(culprit.columns):
                     finding = self._open(frame, watch, alarm, culprit)
                     findings += [finding] if finding else []
                     taken.update(culprit.columns)
@@ -116,27 +120,10 @@ class Ledger:
             if culprit.kind == "stage" or open_ranks.isdisjoint(culprit.columns)
         ]
 
-    def _culprits(self, watch: Watch, alarm: Alarm) -> list[Culprit]:
-        columns = watch.grid.members("rank" if alarm.kind == "link" else alarm.kind, alarm.unit)
-        if alarm.kind == "job":
-            return [] if _is_somebody(watch, alarm) else [Culprit("job", 0, tuple(columns.tolist()))]
-
-        def excess(of: IntArray) -> FloatArray:
-            return watch.excess(of, alarm.steps, alarm.kind)
-
-        if alarm.kind == "link":
-            own = float(watch.excess(columns, alarm.steps, "rank")[0])
-            late = own < WAITING_SHARE * float(excess(columns)[0])
-            return [Culprit("link", alarm.unit, tuple(columns.tolist()))] if late else []
-        columns = columns[np.isfinite(excess(columns))]
-        if not len(columns):
-            return []  # they have just been named with others
-        kinds = ("node", "stage", "replica") if alarm.kind == "replica" else ("node", "stage")
-        group = group_of(watch.grid, columns, excess, kinds)
-        if group is not None:
-            return [group]
-        # Most of a replica's ranks are slow: their median hides them. Otherwise ranks raise alarms of their own.
-        return slow_ranks(columns, excess, watch.settings.min_ratio) if alarm.kind in ("rank", "replica") else []
+    def _open_about(self, culprit: Culprit) -> Episode | None:
+        """The open episode of the same culprit, which has become slower still."""
+        same = (e for e in self.episodes if e.kind == culprit.kind and tuple(e.columns.tolist()) == culprit.columns)
+        return next(same, None)
 
     def _open(self, frame: StepFrame, watch: Watch, alarm: Alarm, culprit: Culprit) -> Finding | None:
         columns = np.array(culprit.columns)
@@ -182,14 +169,3 @@ class Ledger:
             np.median(watch.family(kind).history.scale if kind == "job" else watch.ranks.history.scale[columns])
         )
         return report.explained(evidence, cause_of(evidence, report.ratio, before), scale, steps)
-
-
-def _is_somebody(watch: Watch, alarm: Alarm) -> bool:
-    """Whether a suspect, or half of one, explains a slow job: then it is not the job's own alarm."""
-    amount = median(watch.job.recents(np.zeros(1, np.int64), alarm.steps)[0])
-    for family in (watch.ranks, *watch.groups.values()):
-        worst = int(np.argmax(family.total))
-        suspected = family.total[worst] > family.open_at / 3
-        if suspected and len(family) > 1 and median(family.recent(worst, alarm.steps)) > WAITING_SHARE * amount:
-            return True
-    return False

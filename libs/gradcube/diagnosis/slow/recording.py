@@ -21,7 +21,7 @@ class Recording:
     def add(self, frame: StepFrame, columns: IntArray, ranks: int) -> None:
         """Keeps a frame whose ranks have these columns among `ranks`."""
         matrix = np.full((ranks, len(SIGNALS)), np.nan, np.float32)
-        matrix[columns] = np.stack([frame.column(name) for name in SIGNALS], axis=1)
+        matrix[columns] = np.array([frame.column(name) for name in SIGNALS]).T
         self._steps.append((frame.step, matrix))
 
     def move(self, old_to_new: IntArray, ranks: int) -> None:

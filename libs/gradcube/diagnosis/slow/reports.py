@@ -7,9 +7,9 @@ import numpy as np
 
 from gradcube.diagnosis.findings import Evidence, Finding, Subject, finding_id
 from gradcube.diagnosis.frames import StepFrame
-from gradcube.diagnosis.slow.episodes import Episode
 from gradcube.diagnosis.slow.grid import Grid
 from gradcube.diagnosis.slow.locate import Culprit
+from gradcube.diagnosis.slow.slowdown import Episode
 from gradcube.diagnosis.slow.verdicts import (
     Cause,
     constant_verdict,

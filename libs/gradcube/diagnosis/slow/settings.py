@@ -27,7 +27,7 @@ class StragglerSettings:
     """Steps, at the least, that a subject must be back to normal before its episode ends."""
     job_steps: int = 6
     """The whole job has no peers, and pauses of its own: healthy runs of 256-8 192 GPUs have up to three slow steps
-    in a row, and drift by 1-2 % within hours."""
+    in a row, and drift by 1-2 % within hours. Three do where they are steady: see `Family.new_level_steps`."""
     min_ratio: float = 1.03
     """The least slow-down worth a sentence. Simulated jobs of 1 % noise and 11.7 % shared: 1.05x is named in all of 16
     runs with 1.03, in 15 with 1.04; no false alarm in 96 000 healthy rank-steps with either."""

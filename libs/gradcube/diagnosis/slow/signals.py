@@ -23,11 +23,12 @@ def own_log_seconds(frame: StepFrame) -> FloatArray:
     Data, forward and backward, those that were measured. A job that measures none of them is compared by the step's
     wall time: right where ranks do not wait for one another, and the same for all where they do.
     """
-    phases = np.stack([frame.column(name) for name in OWN_PHASES])
-    measured = np.isfinite(phases[1:]).any(axis=0)
+    data, forward, backward = (frame.column(name) for name in OWN_PHASES)
+    measured = np.isfinite(forward) | np.isfinite(backward)
     if not measured.any():
         return _log(frame.column("step_seconds"))
-    return _log(np.where(measured, np.nansum(phases, axis=0), np.nan))
+    own = sum(np.where(np.isnan(phase), 0.0, phase) for phase in (data, forward, backward))
+    return _log(np.where(measured, own, np.nan))
 
 
 def exchange_log_seconds(frame: StepFrame, own_log: FloatArray) -> FloatArray:

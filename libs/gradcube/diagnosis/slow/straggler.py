@@ -50,6 +50,10 @@ class StragglerDetector(Detector):
         self._constants = Constants()
         self._ledger = Ledger(self._constants)
 
+    def is_own(self, finding: Finding) -> bool:
+        """Whether it is about ranks or groups of them: slow shards are another detector's."""
+        return super().is_own(finding) and finding.subject.shard is None
+
     def restore(self, findings: Sequence[Finding]) -> None:
         """Open episodes go on under their ids; what is closed is not opened again for the same steps."""
         self._ledger.restore(findings)

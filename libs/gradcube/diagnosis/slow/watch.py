@@ -11,11 +11,11 @@ import numpy as np
 from gradcube.diagnosis.frames import StepFrame
 from gradcube.diagnosis.slow.center import center, median, medians
 from gradcube.diagnosis.slow.decompose import Parts, References, decompose, references
-from gradcube.diagnosis.slow.episodes import Episode, shifts
 from gradcube.diagnosis.slow.family import Family
 from gradcube.diagnosis.slow.grid import GROUP_KINDS, Grid
 from gradcube.diagnosis.slow.settings import StragglerSettings
 from gradcube.diagnosis.slow.signals import exchange_log_seconds, job_log_seconds, own_log_seconds
+from gradcube.diagnosis.slow.slowdown import Episode, shifts
 from gradcube.windows.columns import BoolArray, FloatArray, IntArray
 
 GROUP_STEPS = RANK_STEPS = 2
@@ -79,9 +79,9 @@ class Watch:
         self._share_out_replicas()
         self.refresh()
         self.first_offset = self.references.offset.copy()
-        expected = self._expected(episodes)
+        shift = shifts(episodes, len(self.grid))
         for own, wait, job in zip(logs, waits, jobs, strict=True):
-            self._take(own, expected, wait, job)
+            self._take(own, shift, wait, job)
             self._learn(_covered(episodes, len(self.grid)), job_covered=False)
         self.refresh()
 
@@ -97,30 +97,33 @@ class Watch:
         """Says anew what ranks are compared with."""
         self.references: References = references(self.grid, self.ranks.history.level, self._as_peers, self.settings)
         self.ranks.reference = self.references.alarm
+        self._refreshed_at = self.ranks.history.measured
 
     def judge(self, frame: StepFrame, columns: IntArray, episodes: list[Episode]) -> list[Alarm]:
         """Adds a step, and says who is suspected; groups before ranks."""
         own_log = own_log_seconds(frame)
         own, wait = self.grid.spread(own_log, columns), self.grid.spread(exchange_log_seconds(frame, own_log), columns)
         shift = shifts(episodes, len(self.grid))
-        self._take(own, self._expected(episodes), wait, job_log_seconds(frame, own_log))
+        self._take(own, shift, wait, job_log_seconds(frame, own_log))
         alarmed = {kind: family.judge(self.parts.groups[kind]) for kind, family in self.groups.items()}
         alarmed["rank"] = self.ranks.judge(self.parts.own, shift)
         if not any(episode.kind != "job" for episode in episodes):
             explained = sum(episode.excess for episode in episodes)
-            alarmed["job"] = self.job.judge(self._job, explained)
+            rung = self.job.judge(self._job, explained)
+            alarmed["job"] = rung if len(rung) or not self.job.new_level_steps(0) else np.zeros(1, np.int64)
         alarmed["link"] = self.links.judge(self._wait, shifts(episodes, len(self.grid), ("link",)))
         return [
             Alarm(kind, unit, steps)
             for kind, units in alarmed.items()
             for unit in units.tolist()
-            if (steps := self.family(kind).slow_steps(unit))
+            if (steps := self.family(kind).slow_steps(unit) or (kind == "job" and self.job.new_level_steps(unit)))
         ]
 
     def learn(self, episodes: list[Episode]) -> None:
         """Takes the step that was judged into what is usual of whoever is not suspected and has no episode."""
         self._learn(_covered(episodes, len(self.grid)), job_covered=bool(episodes))
-        self.refresh()
+        if self._refreshed_at != self.ranks.history.measured:
+            self.refresh()
 
     def family(self, kind: str) -> Family:
         """The units of a kind."""
@@ -168,7 +171,7 @@ class Watch:
         self.links.clear(columns)
         for name, family in self.groups.items():
             family.forget(np.unique(self.grid.groups[name].partition.of[columns]), steps)
-        self.job.clear(np.zeros(1, np.int64))
+        self.job.forget(np.zeros(1, np.int64), steps)
 
     def closed(self, episode: Episode, steps: int) -> None:
         """Takes note of an end: ranks whose level from before was no healthy one have that of their last steps."""
@@ -183,6 +186,7 @@ class Watch:
                 history.relearn(column, recent[:, column])
         self._as_peers[episode.columns] = False
         self.ranks.clear(episode.columns)
+        self._refreshed_at = -1
 
     def moved(self, grid: Grid) -> IntArray:
         """Goes on with a grid that has more ranks, or ranks elsewhere; where each rank's column is now."""
@@ -203,6 +207,7 @@ class Watch:
     def configure(self, settings: StragglerSettings) -> None:
         """Other thresholds from the next step on."""
         self.settings = settings
+        self._refreshed_at = -1
         for family in (self.ranks, self.links, self.job, *self.groups.values()):
             family.settings = settings
 
@@ -213,19 +218,25 @@ class Watch:
             return Family(kind, len(names), self.settings, GROUP_STEPS)
         return self.groups[kind].moved(np.array([names.index(name) for name in old], np.int64), len(names))
 
-    def _expected(self, episodes: list[Episode]) -> FloatArray:
-        """Where each rank's log time lies when nothing changes; with an episode, where that has put it."""
-        shift = shifts(episodes, len(self.grid))
-        return np.where(shift > 0, self.references.usual + shift, self.ranks.history.level)
+    def _expected(self, log_own: FloatArray, shift: FloatArray) -> tuple[FloatArray, float]:
+        """Where each rank's log time lies when nothing changes, and what the job shares lately.
+
+        A rank with an episode is where that has put it, or back to normal, whichever is nearer: when most of a replica
+        recovers at once, that is nothing the replica shares, and the rank that was never slow has not become so.
+        """
+        level = np.where(shift > 0, self.references.usual, self.ranks.history.level)
+        usual_job = median(np.array(self._jobs)) if self._jobs else median(log_own - level - shift)
+        is_slow = log_own - level - usual_job > shift / 2
+        return level + np.where(is_slow, shift, 0.0), usual_job
 
     def _usual_replica(self) -> FloatArray:
         """What each replica shares usually, (replicas,)."""
         replicas = self.groups.get("replica")
         return np.zeros(len(self.grid.groups["replica"].names)) if replicas is None else replicas.history.level
 
-    def _take(self, log_own: FloatArray, expected: FloatArray, wait: FloatArray, job: float) -> None:
-        usual = median(np.array(self._jobs)) if self._jobs else median(log_own - expected)
-        self.parts: Parts = decompose(self.grid, log_own, expected, usual, self._usual_replica())
+    def _take(self, log_own: FloatArray, shift: FloatArray, wait: FloatArray, job: float) -> None:
+        expected, usual_job = self._expected(log_own, shift)
+        self.parts: Parts = decompose(self.grid, log_own, expected, usual_job, self._usual_replica())
         self._log_own = log_own
         if np.isfinite(self.parts.job):
             self._jobs.append(self.parts.job)

@@ -3,9 +3,11 @@
 import numpy as np
 
 from gradcube.windows.metrics.declare import OF_STEPS, Measures, Metric, mean, percentile, single
+from gradcube.windows.reach import DEPENDENCIES
 from gradcube.windows.views import PERCENTS, View
 
 _BY_BROKER = "broker's append time less"
+_PLURAL = {"broker": "brokers", "server": "parameter servers", "store": "checkpoint stores", "gateway": "SQL gateways"}
 
 
 def _clock_offset(view: View) -> Measures:
@@ -19,6 +21,20 @@ def _clock_offset(view: View) -> Measures:
         if len(mine) > 1:
             offset[mine] = np.median(least[mine]) - least[mine]
     return single(offset)
+
+
+def _reach(name: str) -> tuple[Metric, Metric]:
+    """As the agents find it every 10 s: of a node, and of a job over the nodes that its ranks run on."""
+    probes = f"ResourceSample.reach of {_PLURAL[name]}"
+    how = "a small file synced, or an open connection" if name == "store" else "an open connection, name looked up"
+    kinds = ("job", "node")
+    return (
+        mean(
+            f"{name}_reach_seconds", "dependency", "seconds",
+            f"{probes}: the slowest of those reached in one round; {how}", kinds,
+        ),
+        mean(f"{name}_reachable_ratio", "dependency", "ratio", f"{probes}: share reached in time", kinds),
+    )  # fmt: skip
 
 
 METRICS = (
@@ -36,6 +52,7 @@ METRICS = (
         "server_delay_seconds", "dependency", "seconds",
         f"{_BY_BROKER} ServerSync.ended_at, at least 0: parameter server to Kafka", ("job", "shard"),
     ),
+    *(metric for name in DEPENDENCIES for metric in _reach(name)),
     Metric(
         "clock_offset_seconds", "dependency", "seconds", ("node",),
         "median over the job's nodes of their least append lag less the node's own: how far its clock is ahead of the "

@@ -59,6 +59,12 @@ METRICS = (
         "reliable_output_ratio", "stability", "ratio",
         "share of step records whose loss, gradient and norms are all finite numbers", ("job", "stage"),
     ),
+    mean(
+        "clipped_ratio", "stability", "ratio",
+        "share of the step records with a norm whose global_grad_norm is above the job's Lifecycle.grad_clip_norm, or "
+        "grad_norm above own_grad_clip_norm; none for a job that does not say how it clips. A monitor takes grad_norm "
+        "every tenth step, global_grad_norm is what the loop passes: both from before the clipping",
+    ),
     of_course(
         "parameter_convergence_ratio", "parameter_convergence", "stability", "ratio",
         "update_ratio / greatest update_ratio of all windows so far: 1 while the parameters still move most, near 0 "

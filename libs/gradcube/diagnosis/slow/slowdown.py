@@ -56,6 +56,10 @@ class Episode:
             self.excesses.append(excess)
         return self.relief >= settings.close_at
 
+    def keep_last(self, steps: int) -> None:
+        """The subject has become slower still: only the last steps say by how much."""
+        self.excesses = deque(list(self.excesses)[-steps:], KEPT_STEPS)
+
     def is_due(self, step: int, scale: float, settings: StragglerSettings) -> bool:
         """Whether to say again how it stands: it is time, or the estimate has moved by more than noise."""
         since = step - self.reported_step

@@ -1,0 +1,1 @@
+"""What the parameter servers report of themselves."""
