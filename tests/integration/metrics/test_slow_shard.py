@@ -38,8 +38,10 @@ def say(client: KafkaProducer, fleet: Fleet, numbers: Iterator[int]) -> None:
 
 
 def findings_of(kafka: KafkaSettings, fleet: Fleet) -> list[Finding]:
-    every = [from_record(decode(record.value)[1]) for record in read_all(kafka, "gradcube.findings")]
-    return [finding for finding in every if finding.job == fleet.job]
+    every = read_all(kafka, "gradcube.findings")
+    return [
+        from_record(decode(record.value)[1]) for record in every if (record.key or b"").startswith(fleet.job.encode())
+    ]
 
 
 def test_the_finding_names_the_shard_and_its_server(kafka: KafkaSettings, tmp_path: Path) -> None:
