@@ -10,7 +10,8 @@ from typing import Any
 PAGE = Path(__file__).parents[3] / "docs" / "questions.md"
 BENCHMARK = " (benchmark)"
 _QUESTION = re.compile(
-    r"^## (?P<number>\d+)\. (?P<title>.+?)\n(?P<words>.*?)^```sql\n(?P<sql>.*?)^```\n(?P<answer>(?:\n(?:\|.*\n)+)?)",
+    r"^## (?P<number>\d+)\. (?P<title>.+?)\n(?P<words>.*?)^```sql\n(?P<sql>.*?)^```\n"
+    r"(?P<answer>(?:\n(?:\|[^\n]*\n)+)?)",
     re.DOTALL | re.MULTILINE,
 )
 

@@ -28,7 +28,8 @@ class Run:
     """One attempt of a job: eight ranks on two `nodes`, steps `first` to `last` (exclusive).
 
     `spike_at`: the loss leaves its course there for a dozen steps. `throttled`: the local GPU of which node, and the
-    steps in which it is too hot. `quality` is the accuracy it comes to. `finished` is False for one that still runs, or died without a word.
+    steps in which it is too hot. `quality` is the accuracy it comes to.
+    `finished` is False for one that still runs, or died without a word.
     """
 
     job: str

@@ -63,7 +63,8 @@ def _floats(run: Run) -> dict[str, FloatArray]:
     grad_norm = norm[:, None] * np.exp(random.normal(0, 0.05, shape))
     return {
         "step_seconds": step, "data_seconds": data, "forward_seconds": compute / 3, "backward_seconds": compute * 2 / 3,
-        "sync_wait_seconds": wait, "optimizer_seconds": np.full(shape, OPTIMIZER_SECONDS), "cpu_seconds": (data + compute) * 0.4,
+        "sync_wait_seconds": wait, "optimizer_seconds": np.full(shape, OPTIMIZER_SECONDS),
+        "cpu_seconds": (data + compute) * 0.4,
         "loss": loss[:, None] * np.exp(random.normal(0, 0.01, shape)), "grad_norm": grad_norm,
         "global_grad_norm": np.repeat(grad_norm.mean(axis=1, keepdims=True) * 0.6, shape[1], axis=1),
         "update_norm": np.full(shape, 0.02), "param_norm": np.full(shape, 10.0), "learning_rate": np.full(shape, 3e-4),
