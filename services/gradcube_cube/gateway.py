@@ -1,6 +1,7 @@
 """What the routes share: the store, what fills it, the query pool and who may ask, from start to close."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -91,5 +92,6 @@ def _audit_settings(security: SecuritySettings) -> AuditSettings:
 
 
 def _stop(ingests: Mapping[str, StoreIngest]) -> None:
-    for ingest in ingests.values():
-        ingest.stop()
+    """All at once: each may be waiting for a broker that does not answer."""
+    with ThreadPoolExecutor(len(ingests)) as stopping:
+        list(stopping.map(StoreIngest.stop, ingests.values()))
