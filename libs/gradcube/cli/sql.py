@@ -10,6 +10,7 @@ from gradcube.cli import output, state
 from gradcube.cli.sql_output import FORMATS, Target, write
 from gradcube.clients.address import resolve
 from gradcube.clients.connection import Connection
+from gradcube.clients.http import ServerUnavailable
 from gradcube.clients.scanner import is_blank, split
 from gradcube.errors import ConfigError, QueryError
 
@@ -61,12 +62,14 @@ def _read(file: Path | None) -> str:
 
 
 def _run_all(connection: Connection, text: str, where: Target, limit: int) -> None:
-    """All statements in turn; the exit code is 1 when one of them failed."""
+    """All statements in turn; the exit code is 1 when one of them failed. One that nobody hears ends it."""
     statements, rest = split(text)
     failed = 0
     for statement in [*statements, *([] if is_blank(rest) else [rest.strip()])]:
         try:
             write(connection.query(statement, limit=limit), where)
+        except ServerUnavailable:
+            raise
         except QueryError as error:
             failed += 1
             output.err.print(f"[red]{escape(str(error))}[/red]\n{escape(statement)}", soft_wrap=True)

@@ -17,6 +17,8 @@ from gradcube.errors import QueryError
 
 MOST_BARS = 60
 CURVE_LINES = 10
+WIDEST_VALUE = 6
+"""Characters that one value of a short curve takes."""
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
@@ -63,7 +65,9 @@ def _bars(labels: Sequence[Any], values: Sequence[float], width: int) -> Table:
 
 def _curve(labels: Sequence[Any], values: Sequence[float], width: int) -> Text:
     """Values in the order of the answer, evenly spaced; of several in one character's width, their mean."""
-    means = _resampled(values, max(10, width - 14))
+    columns = max(10, width - 14)
+    wide = max(1, min(WIDEST_VALUE, columns // len(values)))
+    means = [mean for mean in _resampled(values, columns) for _ in range(wide)]
     finite = [value for value in means if math.isfinite(value)]
     least, most = min(finite, default=0.0), max(finite, default=0.0)
     span = (most - least) or 1.0

@@ -16,9 +16,13 @@ MAX_ANSWER_BYTES = 2 * 2**30
 class ServerUnavailable(QueryError):
     """Nobody answered, or not in time, or the server says that it is busy: the same question may work later."""
 
+    exit_code = 69
+
 
 class AccessDenied(QueryError):
     """The name and password, or the rights of this user, do not do."""
+
+    exit_code = 77
 
 
 class NotFound(QueryError):

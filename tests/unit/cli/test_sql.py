@@ -65,6 +65,17 @@ def test_file_of_statements_is_run_to_its_end_and_a_failure_is_exit_code_1(
     assert run("-f", str(questions)).exit_code == 0
 
 
+def test_server_that_is_gone_ends_a_file_of_statements_at_once(run: Sql, tiny: TinyGateway, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.sql"
+    questions.write_text("select 1; select 2;")
+    tiny.answers["/kylin/api/query"] = lambda _: refusal(503, "Too many statements wait.")
+    ended = run("-f", str(questions))
+    assert ended.exception.exit_code == 69  # type: ignore[union-attr]
+    assert sum(path == "/kylin/api/query" for path, _ in tiny.asked) == 1
+    tiny.answers["/kylin/api/query"] = lambda _: refusal(401, "Who are you?")
+    assert run("select 1").exception.exit_code == 77  # type: ignore[union-attr]
+
+
 def test_pipe_of_statements_over_several_lines(run: Sql, tiny: TinyGateway) -> None:
     assert run("--csv", stdin="select 1,\n2;\nselect 3").exit_code == 0
     assert [body["sql"] for path, body in tiny.asked if path == "/kylin/api/query"] == ["select 1,\n2", "select 3"]

@@ -18,7 +18,7 @@ from tests.unit.clients.tiny_gateway import TinyGateway, kylin, refusal, tables
 
 import gradcube
 from gradcube.cli import output
-from gradcube.cli.sql_chart import chart
+from gradcube.cli.sql_chart import WIDEST_VALUE, chart
 from gradcube.cli.sql_completion import SqlCompleter
 from gradcube.cli.sql_output import Target, write
 from gradcube.cli.sql_shell import Shell, history_file, is_complete, pointed
@@ -214,6 +214,11 @@ def test_chart_of_times_is_a_curve_from_first_to_last() -> None:
     assert lines[1].rstrip().endswith("█")
     assert lines[10].lstrip().startswith("3")
     assert "2026-11-24 00:00:00  to  2026-11-24 08:19:00" in lines[11]
+
+
+def test_short_curve_is_drawn_wide_enough_to_be_seen() -> None:
+    times = [datetime.datetime(2026, 11, 24, hour) for hour in range(3)]
+    assert drawn(times, [3.0, 1.0, 2.0]).splitlines()[1].count("█") == WIDEST_VALUE
 
 
 def test_chart_without_numbers_is_refused() -> None:
