@@ -18,11 +18,11 @@ demo: setup ## Set up, then train a language model, slow one worker, name it, an
 
 ##@ Test
 test: setup ## Every test: unit, integration, end to end, chaos
-	$(BIN)/pytest -n 2 --dist loadfile tests/unit
+	$(BIN)/pytest -n 2 tests/unit
 	$(BIN)/pytest tests/integration tests/e2e tests/chaos
 
 test-unit: setup ## The fast tests, under a minute
-	$(BIN)/pytest -n 2 --dist loadfile tests/unit
+	$(BIN)/pytest -n 2 tests/unit
 
 test-integration: setup ## Tests against a real broker, engine and services
 	$(BIN)/pytest tests/integration
