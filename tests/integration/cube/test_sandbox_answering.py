@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from gradcube.cube.answers import Answerer, Limits
+from gradcube.cube.engine import Engine
+from gradcube.cube.sandbox.answering import PoolAnswerer
 from tests.unit.cube.facts import value
 
-from gradcube.cube.answers import Answerer, Limits
 from gradcube.cube.columns import decode_facts
-from gradcube.cube.engine import Engine
 from gradcube.cube.model import Catalog, CubeModel, load_cube
-from gradcube.cube.sandbox.answering import PoolAnswerer
 from gradcube.cube.sandbox.pool import QueryPool
 from gradcube.cube.sandbox.request import PoolSettings, View
 from gradcube.cube.translate import Statement, translate

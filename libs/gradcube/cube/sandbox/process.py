@@ -130,7 +130,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "gradcube.cube.sandbox.child"],
-                stdin=theirs, stdout=subprocess.DEVNULL, cwd="/", env=_environment(), start_new_session=True,
+                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, cwd="/", env=_environment(), start_new_session=True,
             )  # fmt: skip
         except OSError:
             ours.close()
