@@ -16,23 +16,30 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def restrict_to(directory: Path) -> str:
-    """Says "active ..." or "inactive: why". Only this thread and those it starts are held, so it comes first."""
+    """Says "active ..." or "inactive: why". Only this thread and those it starts are held, so it comes first.
+
+    Raises OSError when the directory cannot be opened.
+    """
     abi = _libc.syscall(_CREATE_RULESET, None, 0, _GET_ABI)
     if abi < 1:
         return f"inactive: {os.strerror(ctypes.get_errno())}"
     if len(os.listdir("/proc/self/task")) != 1:
         return "inactive: other threads run already"
+    beneath = os.open(directory, os.O_PATH | os.O_CLOEXEC)
     try:
-        _restrict(abi, directory)
+        _restrict(abi, beneath)
     except OSError as error:
         return f"inactive: {error.strerror}"
+    finally:
+        os.close(beneath)
     return f"active (ABI {abi})"
 
 
-def _restrict(abi: int, directory: Path) -> None:
+def _restrict(abi: int, beneath: int) -> None:
     ruleset = _ruleset(abi)
     try:
-        _allow_reading(ruleset, directory)
+        rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, beneath)
+        _checked(_libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
         _checked(_libc.syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
@@ -43,15 +50,6 @@ def _ruleset(abi: int) -> int:
     attributes = struct.pack("QQQ", rights, _NET_RIGHTS, _SCOPES)
     size = 8 if abi < 4 else 16 if abi < 6 else 24
     return _checked(_libc.syscall(_CREATE_RULESET, attributes, size, 0))
-
-
-def _allow_reading(ruleset: int, directory: Path) -> None:
-    beneath = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-    try:
-        rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, beneath)
-        _checked(_libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
-    finally:
-        os.close(beneath)
 
 
 def _checked(result: int) -> int:
