@@ -6,14 +6,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import httpx
 import typer
 
 from gradcube.bus.lag import group_lag
 from gradcube.bus.topics import check_topics, load_topics
-from gradcube.cli import output, state
+from gradcube.cli import output
+from gradcube.cli.check import Check
+from gradcube.cli.gateway_checks import cubes, gateway, secrets, walls
 from gradcube.cli.stack import BROKER_PORT, GATEWAY_PORT
 from gradcube.cli.topics import kafka
 from gradcube.errors import GradcubeError
@@ -24,18 +24,8 @@ MAX_LAG_RECORDS = 50_000
 MAX_CLOCK_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Check:
-    """`ok` None: could not be judged. `mend` says what to do when it is not well."""
-
-    name: str
-    ok: bool | None
-    found: str
-    mend: str = ""
-
-
 def doctor(json: bool = typer.Option(False, "--json", help="for programs")) -> None:
-    """Check Java, ports, broker, schemas, clock and lag; exit code 1 when something is wrong."""
+    """Check Java, ports, broker, schemas, clock, lag and gateway; exit code 1 when something is wrong."""
     checks: tuple[Callable[[], Check], ...] = (
         java,
         maven,
@@ -46,6 +36,9 @@ def doctor(json: bool = typer.Option(False, "--json", help="for programs")) -> N
         clock,
         lag,
         gateway,
+        cubes,
+        walls,
+        secrets,
     )
     results = [check() for check in checks]
     if json:
@@ -136,23 +129,6 @@ def lag() -> Check:
     ok = behind <= MAX_LAG_RECORDS
     mend = "is the metrics service running? add workers, up to the number of partitions"
     return Check("lag", ok, f"{behind} records behind", "" if ok else mend)
-
-
-def gateway() -> Check:
-    """The gateway answers and is ready."""
-    running = state.read()
-    if running is None:
-        return Check("gateway", None, "no local services")
-    try:
-        answer = httpx.get(f"http://{running.gateway}/ready", timeout=2)
-    except httpx.HTTPError as error:
-        return Check("gateway", False, type(error).__name__, f"see {running.home}/logs/cube.log")
-    return Check(
-        "gateway",
-        answer.status_code == 200,
-        answer.text[:200],
-        "" if answer.status_code == 200 else f"see {running.home}/logs/cube.log",
-    )
 
 
 def _port(name: str, port: int) -> Check:

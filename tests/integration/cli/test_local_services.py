@@ -54,6 +54,19 @@ def test_doctor_finds_nothing_wrong(folder: Path) -> None:
     checks = {check["name"]: check for check in json.loads(answer.stdout)}
     assert answer.returncode == 0, checks
     assert {"java", "schemas", "broker", "clock", "lag", "gateway"} <= checks.keys()
+    assert "FACTS" in checks["cubes"]["found"]
+    assert checks["walls"]["ok"] is True or "inactive" in checks["walls"]["found"]
+
+
+def test_doctor_finds_a_secret_that_others_may_read(folder: Path) -> None:
+    password = folder / "password"
+    password.chmod(0o644)
+    try:
+        answer = gradcube(folder, "doctor", "--json")
+    finally:
+        password.chmod(0o600)
+    secrets = {check["name"]: check for check in json.loads(answer.stdout)}["secrets"]
+    assert (answer.returncode, secrets["ok"], secrets["mend"]) == (1, False, f"chmod 600 {password}")
 
 
 def test_topics_are_as_declared(folder: Path) -> None:
