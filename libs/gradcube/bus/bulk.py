@@ -1,19 +1,23 @@
-"""Reads many small records: kafka-python's consumer with a leaner way through a batch of records.
+"""Reads many small records: kafka-python's consumer, whose batches aiokafka's compiled parser takes apart.
 
-kafka-python 3.0.12 spends 11 microseconds on a record, which is 90 000 records a second of one core; here it is 4.
+kafka-python 3.0.12 spends 11 microseconds on a record, which is 90 000 records a second of one core; here it is 2.5.
 What is unusual (old formats, transactions, control records) goes the stock way.
 """
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
-from kafka.record.util import decode_varint
 
 from gradcube.bus.client import bus_errors
 from gradcube.bus.consumer import BatchConsumer
+
+_ATTRIBUTES = 5
+"""Place in the header of a batch."""
 
 
 class BulkRecord(NamedTuple):
@@ -79,53 +83,24 @@ class _From:
 
 
 def _read(batch: Any, topic: str, partition: int) -> list[BulkRecord]:
-    """All records of an unpacked batch. Raises CorruptRecordError when their lengths contradict each other."""
-    buffer, pos = bytes(batch._buffer), batch._pos
-    base_offset, first_millis = batch.base_offset, batch.first_timestamp
-    appended_millis = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
-    found: list[BulkRecord] = []
+    """All records of a batch that is uncompressed. Raises CorruptRecordError when lengths contradict each other."""
+    header = list(batch._header_data)
+    header[_ATTRIBUTES] &= ~batch.CODEC_MASK
+    whole = batch.HEADER_STRUCT.pack(*header) + memoryview(batch._buffer)[batch._pos :]
     new = tuple.__new__
-    for _ in range(batch._num_records):
-        length, pos = decode_varint(buffer, pos)
-        end = pos + length
-        delta_millis, pos = decode_varint(buffer, pos + 1)  # after one byte of attributes, which nobody uses
-        delta, pos = decode_varint(buffer, pos)
-        size, pos = decode_varint(buffer, pos)
-        key = None
-        if size >= 0:
-            key = buffer[pos : pos + size]
-            pos += size
-        size, pos = decode_varint(buffer, pos)
-        value = None
-        if size >= 0:
-            value = buffer[pos : pos + size]
-            pos += size
-        headers: tuple[tuple[str, bytes], ...] = ()
-        if buffer[pos]:
-            headers, pos = _headers(buffer, pos)
-        else:
-            pos += 1
-        if pos != end or end > len(buffer):
-            raise CorruptRecordError(f"a record of {topic}-{partition} after offset {base_offset} has a wrong length")
-        millis = first_millis + delta_millis if appended_millis is None else appended_millis
-        found.append(new(BulkRecord, (topic, partition, base_offset + delta, millis, key, value, headers)))
-    return found
+    try:
+        return [
+            new(BulkRecord, (topic, partition, one.offset, one.timestamp, one.key, one.value, _headers(one.headers)))
+            for one in DefaultRecordBatch(whole)
+        ]
+    except CorruptRecordException as error:
+        raise CorruptRecordError(f"a record of {topic}-{partition} after offset {header[0]}: {error}") from error
 
 
-def _headers(buffer: bytes, pos: int) -> tuple[tuple[tuple[str, bytes], ...], int]:
-    count, pos = decode_varint(buffer, pos)
-    found = []
-    for _ in range(count):
-        size, pos = decode_varint(buffer, pos)
-        name = buffer[pos : pos + size].decode("utf-8")
-        pos += size
-        size, pos = decode_varint(buffer, pos)
-        found.append((name, buffer[pos : pos + max(size, 0)]))
-        pos += max(size, 0)
-    return tuple(found), pos
+def _headers(found: Any) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, bytes(value or b"")) for name, value in found) if found else ()
 
 
 def _bulk(record: Any) -> BulkRecord:
-    headers = tuple((name, bytes(value or b"")) for name, value in record.headers)
     where = (record.topic, record.partition, record.offset, record.timestamp)
-    return BulkRecord(*where, record.key, record.value, headers)
+    return BulkRecord(*where, record.key, record.value, _headers(record.headers))

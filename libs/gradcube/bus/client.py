@@ -1,6 +1,7 @@
 """What every Kafka client here has in common: options from the settings, a quiet log, errors of our own tree."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ UNREACHABLE = (
     kafka.errors.RequestTimedOutError,
 )
 """What kafka-python raises when nobody answers, as against a broker that says no."""
+READ_BYTES = 64 * 1024
+"""What is read from a connection at once."""
 
 
 def kafka_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -136,3 +139,17 @@ async def _shake_hands_or_close(self: Any) -> None:
 
 
 KafkaSSLTransport.handshake = _shake_hands_or_close
+
+
+class _Socket(socket.socket):
+    """kafka-python 3.0.12 reads 4 KiB at a time, and each time waits to get Python's lock back."""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        return super().recv(max(size, READ_BYTES), flags)
+
+
+def _new_socket(_: Any, family: int, kind: int = socket.SOCK_STREAM, protocol: int = socket.IPPROTO_TCP) -> _Socket:
+    return _Socket(family, kind, protocol)
+
+
+KafkaNetSocket.socket = _new_socket

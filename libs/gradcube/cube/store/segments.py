@@ -10,7 +10,7 @@ import pyarrow as pa
 from gradcube.cube.model import CubeModel
 from gradcube.cube.store import batches, files
 from gradcube.cube.store.manifest import Segment, Version
-from gradcube.cube.store.relations import Layout
+from gradcube.cube.store.relations import Layout, Relation
 
 
 def lay_down(directory: Path, version: Version, model: CubeModel, layout: Layout, rows: pa.Table) -> list[Segment]:
@@ -24,12 +24,17 @@ def lay_down(directory: Path, version: Version, model: CubeModel, layout: Layout
             for relation in layout.relations:
                 table = batches.summed(raw, model, relation) if relation.groups else raw
                 path = new_path(version, relation.name, day)
-                size_bytes = files.write_parquet(directory / path, table)
+                size_bytes = files.write_parquet(directory / path, table, _repeated(layout, relation))
                 segments.append(Segment(path, *version, relation.name, day, table.num_rows, size_bytes, *span, 0))
     except BaseException:
         unlink(directory, segments)
         raise
     return segments
+
+
+def _repeated(layout: Layout, relation: Relation) -> list[str]:
+    """Dimensions but the key, and times; measures and keys are all different."""
+    return [name for name, kind in relation.columns if kind not in ("DOUBLE", "BIGINT") and name != layout.key]
 
 
 def new_path(version: Version, relation: str, day: str) -> str:

@@ -1,6 +1,7 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -181,11 +182,11 @@ def test_failed_write_leaves_nothing_behind_and_the_next_one_works(
         before = files_of(tmp_path)
         write, calls = store_files.write_parquet, []
 
-        def failing(path: Path, table: pa.Table) -> int:
+        def failing(path: Path, table: pa.Table, repeated: Sequence[str]) -> int:
             calls.append(path)
             if len(calls) == 2:
                 raise OSError(28, "No space left on device")
-            return write(path, table)
+            return write(path, table, repeated)
 
         def full(*_: object) -> None:
             raise sqlite3.OperationalError("database or disk is full")
