@@ -67,7 +67,8 @@ class Gradcube:
     def merge(self) -> None:
         """All that the compactor would do by and by."""
         compactor = Compactor(self.store)
-        compactor.run_once(settled=True)
+        while compactor.run_once(settled=True):
+            pass
         compactor.stop()
 
     def ask(self, question: Question) -> Rows:

@@ -1,4 +1,7 @@
-"""In the background: small segments become sorted day segments, old days go, files that nobody reads are removed."""
+"""In the background: small segments become sorted ones of a day, rollups' days become months, old days go.
+
+Files that nobody reads are removed.
+"""
 
 import os
 from contextlib import suppress
@@ -84,6 +87,14 @@ class Compactor:
                 gone = [one for one in segments if one.day < oldest]
                 if gone and self._store.replace(gone, ()):
                     _log.info("days_expired", cube=cube, version=number, segments=len(gone), before=oldest)
+                self._trim((cube, number), [one for one in segments if one.day >= oldest], since_millis)
+
+    def _trim(self, version: Version, segments: list[Segment], since_millis: int) -> None:
+        """Months lose the days that are over; of other segments none begins before the day that it is of."""
+        for one in segments:
+            relation = self._store.layout(version).relation(one.relation)
+            if relation.groups and one.first_millis < since_millis:
+                self._merge(version, relation, [one], since_millis)
 
     def _since_millis(self, cube: str) -> int | None:
         days = self._store.model(cube).retention.days if cube in self._store.view.versions else None
@@ -91,7 +102,7 @@ class Compactor:
 
     def _merge_all(self, version: Version, relation: Relation, segments: tuple[Segment, ...], settled: bool) -> int:
         layout, settings = self._store.layout(version), self._settings
-        merges = 0
+        merges, alone = 0, list[Segment]()
         for day, those in merging.days(segments).items() if not layout.latest else [("", list(segments))]:
             if self._stopping.is_set():
                 break
@@ -102,8 +113,14 @@ class Compactor:
             if layout.latest and due:
                 due = those
             if due:
-                self._merge(version, relation, due)
+                self._merge(version, relation, due, self._since_millis(version[0]) if layout.latest else None)
                 merges += 1
+            elif quiet and len(those) == 1:
+                alone += those
+        limits = {"fan_in": settings.fan_in, "max_rows": settings.max_segment_rows}
+        for those in merging.months(alone, relation, settled=settled, **limits) if not self._stopping.is_set() else ():
+            self._merge(version, relation, those)
+            merges += 1
         return merges
 
     def _is_quiet(self, group: Group, segments: list[Segment]) -> bool:
@@ -114,21 +131,24 @@ class Compactor:
         self._quiet[group] = (paths, since)
         return now - since >= self._settings.settle_seconds
 
-    def _merge(self, version: Version, relation: Relation, segments: list[Segment]) -> None:
+    def _merge(
+        self, version: Version, relation: Relation, segments: list[Segment], since_millis: int | None = None
+    ) -> None:
         store, day = self._store, max(one.day for one in segments)
         path = new_path(version, relation.name, day)
         target = store.directory / path
         draft = target.with_name(target.name + files.DRAFT)
         layout = store.layout(version)
-        since = self._since_millis(version[0]) if layout.latest else None
         sources = [store.directory / one.path for one in segments]
         try:
             with store.pinned():
-                [(rows,)] = self._duck.execute(merging.statement(layout, relation, sources, draft, since)).fetchall()
+                copy = merging.statement(layout, relation, sources, draft, since_millis)
+                [(rows,)] = self._duck.execute(copy).fetchall()
             files.sync_file(draft)
             size_bytes = files.adopt(draft, target)
         finally:
             draft.unlink(missing_ok=True)
-        span = min(one.first_millis for one in segments), max(one.last_millis for one in segments)
+        first = max(min(one.first_millis for one in segments), since_millis or 0)
+        span = first, max(one.last_millis for one in segments)
         level = max(one.level for one in segments) + 1
         store.replace(segments, [Segment(path, *version, relation.name, day, rows, size_bytes, *span, level)])
