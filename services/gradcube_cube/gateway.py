@@ -62,7 +62,9 @@ def open_gateway(settings: CubeSettings, kafka: KafkaSettings, security: Securit
         opening.callback(compactor.stop)
         pool = QueryPool(settings.store, _pool_settings(settings))
         opening.callback(pool.close)
-        reading = IngestSettings(settings.store.absolute(), settings.reserve_bytes)
+        reading = IngestSettings(
+            settings.store.absolute(), settings.reserve_bytes, forget_history=settings.forget_history
+        )
         ingests = {name: StoreIngest(store, name, kafka, reading) for name in catalog.cubes}
         opening.callback(_stop, ingests)
         desk = Desk(Asking(catalog, store, pool), pool, _admission(settings), audit)

@@ -61,6 +61,8 @@ class CubeSettings(ServiceSettings):
     async_timeout_seconds: float = Field(default=300.0, gt=0)
     reserve_bytes: int = Field(default=64 * 2**20, ge=0)
     """Ingest stops while less is free on the store's disk."""
+    forget_history: bool = False
+    """A changed cube is switched to its new version even if rows are lost that the topic no longer has."""
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -36,6 +36,7 @@ def cube_status(gateway: Gateway, name: str) -> dict[str, Any]:
         "segments": sum(len(those) for place, those in view.live.items() if place[0] == name),
         "version": view.versions[name],
         "switched": store.is_switched(name),
+        "held_back": ingest.held_back,
         "reason": ingest.state.reason,
     }
 

@@ -1,7 +1,7 @@
 """`gradcube cube`: declarations checked, compared with an engine, and deployed to it as a plan of repeatable steps."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import typer
 
 from gradcube.bus.topics import load_topics
 from gradcube.cli import cube_output, output, paths
+from gradcube.cli.gateway_checks import gateway_status
 from gradcube.cube.declarations.catalog import cubes_dir
 from gradcube.cube.deploy.plan import Deployment, Plan, plan, plan_drop
 from gradcube.cube.model import Catalog, load_catalog
@@ -90,9 +91,51 @@ def drop(
 def status(
     target: Target = _TARGET, cubes: Path | None = _CUBES, store: Path | None = _STORE, json: bool = _JSON
 ) -> None:
-    """Show what is deployed: versions, rows, and how far a new version has come."""
+    """Show what is deployed, or what the running gateway tells: versions, rows, how far a new version has come."""
+    _, told = gateway_status() if store is None and target is Target.embedded else (None, None)
+    if told is not None:
+        cube_output.show_served(told["cubes"], json=json)
+        return
     catalog = load_catalog(cubes)
     cube_output.show_status(catalog, _open(target, store, catalog).deployed(), json=json)
+
+
+@app.command("export")
+def export_(
+    name: str = typer.Argument(help="cube"),
+    directory: Path = typer.Argument(help="folder; files of an earlier export are replaced"),
+    cubes: Path | None = _CUBES, store: Path | None = _STORE, json: bool = _JSON,
+) -> None:  # fmt: skip
+    """Write a cube as Parquet, a file a day. The gateway must not run: it has the store to itself."""
+    catalog = load_catalog(cubes)
+    _declared(catalog, [name])
+    with _engine_installed():
+        from gradcube.cube.store import Store, export_cube
+    with closing(Store(store or paths.home() / "cube", catalog.cubes.values())) as opened, _working(f"export {name}"):
+        done = export_cube(opened, name.upper(), directory)
+    cube_output.show_transfer(done, directory, json=json)
+
+
+@app.command("import")
+def import_(
+    name: str = typer.Argument(help="cube"),
+    source: Path = typer.Argument(help="a Parquet file, or the folder of an export", exists=True),
+    cubes: Path | None = _CUBES, store: Path | None = _STORE, json: bool = _JSON,
+) -> None:  # fmt: skip
+    """Read what `export` wrote: rows that the cube has already are left out. The gateway must not run."""
+    catalog = load_catalog(cubes)
+    _declared(catalog, [name])
+    with _engine_installed():
+        from gradcube.cube.store import Store, import_cube
+    with closing(Store(store or paths.home() / "cube", catalog.cubes.values())) as opened, _working(f"import {name}"):
+        done = import_cube(opened, name.upper(), source)
+    cube_output.show_transfer(done, source, json=json)
+
+
+@contextmanager
+def _working(what: str) -> Iterator[None]:
+    with output.err.status(what):
+        yield
 
 
 @contextmanager
@@ -113,10 +156,14 @@ def _open(target: Target, store: Path | None, catalog: Catalog) -> Deployment:
 
 
 def _plan(catalog: Catalog, engine: Deployment, names: list[str] | None) -> Plan:
-    wanted = [name.upper() for name in names or ()]
+    return plan(catalog, engine.deployed(), _declared(catalog, names or ()))
+
+
+def _declared(catalog: Catalog, names: Sequence[str]) -> list[str]:
+    wanted = [name.upper() for name in names]
     if unknown := [name for name in wanted if name not in catalog.cubes]:
         raise ConfigError(f"cube {unknown[0]} is not declared; those are {', '.join(catalog.cubes)}")
-    return plan(catalog, engine.deployed(), wanted)
+    return wanted
 
 
 def _carry_out(engine: Deployment, planned: Any, *, json: bool) -> None:

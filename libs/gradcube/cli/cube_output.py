@@ -1,7 +1,9 @@
 """What `gradcube cube` prints: tables and a progress bar for people, JSON for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -17,6 +19,11 @@ from gradcube.cube.deploy.plan import (
     shape_of,
 )
 from gradcube.cube.model import Catalog, CubeModel
+
+if TYPE_CHECKING:
+    from gradcube.cube.store import Transferred
+
+_SERVED = ("version", "rows", "lag", "freshness_seconds", "segments", "switched", "held_back", "reason")
 
 
 def show_catalog(catalog: Catalog, *, json: bool) -> None:
@@ -96,3 +103,21 @@ def show_status(catalog: Catalog, deployed: Sequence[DeployedVersion], *, json: 
 def _is_declared(catalog: Catalog, version: DeployedVersion) -> bool:
     model = catalog.cubes.get(version.cube)
     return model is not None and not differences(shape_of(model), version.shape)
+
+
+def show_transfer(done: "Transferred", where: Path, *, json: bool) -> None:
+    """How many rows and files went, and how many were there before."""
+    if json:
+        output.print_json(asdict(done))
+        return
+    known = f", {done.duplicates:,} more were there already" if done.duplicates else ""
+    output.out.print(f"{done.rows:,} rows in {done.files} files of {where}{known}", soft_wrap=True)
+
+
+def show_served(cubes: Mapping[str, Mapping[str, Any]], *, json: bool) -> None:
+    """What a running gateway tells of its cubes: one line each, and why a new version is not seen."""
+    rows = [{"cube": name, **{key: one[key] for key in _SERVED}} for name, one in cubes.items()]
+    if json:
+        output.print_json({"cubes": rows})
+        return
+    output.out.print(output.table(list(rows[0]), [list(row.values()) for row in rows]))

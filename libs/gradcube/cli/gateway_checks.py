@@ -30,7 +30,7 @@ def gateway() -> Check:
 
 def cubes() -> Check:
     """How many rows each cube has, and that none is far behind its topic."""
-    running, told = _status()
+    running, told = gateway_status()
     if running is None or told is None:
         return Check("cubes", None, "no gateway answers")
     lags = {name: cube["lag"] or 0 for name, cube in told["cubes"].items()}
@@ -41,7 +41,7 @@ def cubes() -> Check:
 
 def walls() -> Check:
     """Which of the kernel's walls stand around the processes that run statements; docs/security.md says what for."""
-    _, told = _status()
+    _, told = gateway_status()
     standing = (told or {}).get("queries", {}).get("walls", {})
     if not standing:
         return Check("walls", None, "no query process runs")
@@ -65,7 +65,8 @@ def secrets() -> Check:
     return Check("secrets", True, f"{len(files)} files of mode 600")
 
 
-def _status() -> tuple[LocalState | None, dict[str, Any] | None]:
+def gateway_status() -> tuple[LocalState | None, dict[str, Any] | None]:
+    """The local services, if they run, and what their gateway's /status tells, if it answers."""
     running = state.read()
     if running is None:
         return None, None

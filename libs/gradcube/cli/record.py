@@ -40,7 +40,7 @@ def record(
     settings = broker_settings(broker)
     go_on = _going(follow=follow, seconds=seconds, until_idle=until_idle)
     records = write_trace(settings, job, file, go_on, from_beginning=not from_now)
-    output.out.print(f"wrote {file}: {records} records of {job}", markup=False)
+    output.out.print(f"wrote {file}: {records} records of {job}", markup=False, soft_wrap=True)
 
 
 def broker_settings(broker: str | None) -> KafkaSettings:

@@ -8,7 +8,8 @@ from pathlib import Path
 class IngestSettings:
     """`reserve_bytes` stay free on the disk of `directory` (None: not looked at); batches are `max_records` long.
 
-    A batch waits `linger_seconds` for more records: so long a row may take until it can be asked for.
+    A batch waits `linger_seconds` for more records: so long a row may take until it can be asked for. A changed cube is
+    switched to its new version also when that has no history, which its topic no longer has, if `forget_history`.
     """
 
     directory: Path | None = None
@@ -16,6 +17,7 @@ class IngestSettings:
     max_records: int = 50_000
     retry_seconds: float = 1.0
     linger_seconds: float = 0.5
+    forget_history: bool = False
 
 
 @dataclass(frozen=True)

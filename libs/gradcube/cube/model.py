@@ -145,6 +145,25 @@ class CubeModel:
         """The columns in the order of Kylin's `select *`: measures, dimensions, derived times."""
         return (*self.of_kind("measure"), *self.of_kind("time", "dimension"), *self.of_kind("derived"))
 
+    @property
+    def reading(self) -> tuple[tuple[str, str], ...]:
+        """Which records become rows, and how, as (what, value): with any of it changed, the rows are others.
+
+        What is about one column begins with its name.
+        """
+        source = self.source
+        pivot = source.unpivot or Unpivot("", "", ())
+        return (
+            ("topic", self.topic),
+            ("format", source.format),
+            ("schema", str(source.schema)),
+            *((f"{column} field", field) for column, field in source.fields),
+            *((f"{column} when", f"{field} is {value}") for column, field, value in source.when),
+            *((f"{column} word {before}", after) for column, before, after in source.words),
+            *((f"unpivot {field}", f"{pivot.name}, {pivot.value}") for field in pivot.fields),
+            *((f"filter {one.field}", ", ".join(map(str, one.values))) for one in self.filters),
+        )
+
     def column(self, name: str) -> Column | None:
         """The column of that (upper-case) name."""
         return next((column for column in self.columns if column.name == name), None)

@@ -23,7 +23,7 @@ from gradcube.cube.positions import Place, advance, recreated
 from gradcube.cube.quality import Judged, judge
 from gradcube.cube.store import Store
 from gradcube.cube.store.batches import ARROW
-from gradcube.cube.store.transfer import inherit
+from gradcube.cube.store.inheritance import inherit, left_behind
 from gradcube.errors import BusError
 from gradcube.settings import KafkaSettings
 
@@ -44,6 +44,7 @@ class StoreIngest:
         self._stopping = Event()
         self._state = IngestState()
         self._stale: str | None = None
+        self._held_back: str | None = None
         self._thread = Thread(target=self._run, name=f"ingest-{cube.lower()}", daemon=True)
 
     @property
@@ -60,6 +61,11 @@ class StoreIngest:
     def stale(self) -> str | None:
         """The sentence of the `fresh` rule while it is broken."""
         return quality.stale(self._model, self.age_seconds)
+
+    @property
+    def held_back(self) -> str | None:
+        """Why readers do not see the new version of a changed cube though it has read its topic."""
+        return self._held_back
 
     def start(self) -> None:
         """Begins to read. From now on threads of this process take shorter turns."""
@@ -179,9 +185,19 @@ class StoreIngest:
             raise BusError(f"{self._model.topic} was made anew while it was read; starting over")
         self._state = IngestState(None, feed.lag)
         if feed.lag == 0 and not self._store.is_switched(self._cube):
-            self._retry(lambda: self._store.switch(self._cube))
-            _log.info("cube_switched", cube=self._cube, hint="readers see the new version from now on")
+            self._switch()
         self._watch_age()
+
+    def _switch(self) -> None:
+        rows = 0 if self._settings.forget_history else left_behind(self._store, self._cube)
+        if rows:
+            if self._held_back is None:
+                _log.warning("cube_not_switched", cube=self._cube, rows=rows, hint="docs/cubes.md, A changed cube")
+            self._held_back = f"{rows} rows from before what the topic still has would be lost"
+            return
+        self._retry(lambda: self._store.switch(self._cube))
+        self._held_back = None
+        _log.info("cube_switched", cube=self._cube, hint="readers see the new version from now on")
 
     def _watch_age(self) -> None:
         stale = self.stale

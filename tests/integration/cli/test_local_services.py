@@ -69,6 +69,15 @@ def test_doctor_finds_a_secret_that_others_may_read(folder: Path) -> None:
     assert (answer.returncode, secrets["ok"], secrets["mend"]) == (1, False, f"chmod 600 {password}")
 
 
+def test_cubes_of_the_running_gateway_are_listed(folder: Path) -> None:
+    cubes = json.loads(gradcube(folder, "cube", "status", "--json").stdout)["cubes"]
+    assert [cube["cube"] for cube in cubes] == ["EVALUATIONS", "FACTS", "FINDINGS", "JOBS", "RESOURCES"]
+    assert {(cube["version"], cube["switched"], cube["held_back"]) for cube in cubes} == {(1, True, None)}
+    refused = gradcube(folder, "cube", "deploy")
+    assert refused.returncode == 78
+    assert "a running gateway deploys what is declared when it starts" in " ".join(refused.stderr.split())
+
+
 def test_topics_are_as_declared(folder: Path) -> None:
     assert "as declared" in gradcube(folder, "topics", "check").stdout
     assert gradcube(folder, "topics", "apply").stdout.strip() == "all topics exist"

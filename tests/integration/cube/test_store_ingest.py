@@ -30,9 +30,11 @@ QUICK = IngestSettings(linger_seconds=0.05, max_records=1000, retry_seconds=0.1)
 
 
 @contextmanager
-def ingesting(directory: Path, kafka: KafkaSettings, model: CubeModel) -> Iterator[tuple[Store, StoreIngest]]:
+def ingesting(
+    directory: Path, kafka: KafkaSettings, model: CubeModel, settings: IngestSettings = QUICK
+) -> Iterator[tuple[Store, StoreIngest]]:
     with closing(Store(directory, [model])) as store:
-        ingest = StoreIngest(store, model.name, kafka, QUICK)
+        ingest = StoreIngest(store, model.name, kafka, settings)
         ingest.start()
         try:
             yield store, ingest
@@ -101,6 +103,33 @@ def test_changed_cube_is_switched_once_it_has_caught_up(tmp_path: Path, kafka: K
         wait_until(lambda: store.is_switched("FACTS"), 30, "readers see the new version")
         rollup = facts.relation(facts.rollups[0])
         assert ask(store, "SELECT sum(ROWS_COUNT) FROM t", rollup) == [(20,)]
+
+
+def test_new_version_without_the_history_that_the_topic_lost_is_held_back(
+    tmp_path: Path, kafka: KafkaSettings, facts: CubeModel
+) -> None:
+    fewer = tuple(column for column in facts.columns if column.name != "METRIC_SUM")
+    produce(kafka, facts.topic, [value(number) for number in range(20)])
+    with ingesting(tmp_path, kafka, replace(facts, columns=fewer)) as (store, _):
+        wait_for_counters(store, facts, facts=20)
+    delete_records(kafka, facts.topic)
+    produce(kafka, facts.topic, [value(number) for number in range(20, 25)])
+    with ingesting(tmp_path, kafka, facts) as (store, ingest):
+        held_back = wait_until(lambda: ingest.held_back, 60, "the new version has read the topic")
+        assert held_back.startswith("20 rows")
+        assert (store.is_switched("FACTS"), store.rows("FACTS")) == (False, 20)
+    with ingesting(tmp_path, kafka, facts, replace(QUICK, forget_history=True)) as (store, ingest):
+        wait_until(lambda: store.is_switched("FACTS"), 60, "the new version is seen")
+        assert (ingest.held_back, store.rows("FACTS")) == (None, 5)
+
+
+def delete_records(kafka: KafkaSettings, topic: str) -> None:
+    """As the topic's retention does."""
+    with closing(BatchConsumer(kafka, [topic])) as consumer:
+        ends = {TopicPartition(name, partition): end for (name, partition), end in consumer.end_offsets().items()}
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.delete_records(ends)
+    admin.close()
 
 
 def test_attempts_of_a_job_come_from_its_lifecycle(tmp_path: Path, kafka: KafkaSettings, topic: TopicSpec) -> None:

@@ -1,11 +1,16 @@
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.cube.facts import value
 from typer.testing import CliRunner
 
 from gradcube.cli.main import app
+from gradcube.cube.columns import decode_facts
+from gradcube.cube.model import load_catalog
+from gradcube.cube.store import Store
 from gradcube.errors import ConfigError
 from gradcube.events.registry import schemas_dir
 
@@ -88,6 +93,20 @@ def test_drop_asks_unless_told_not_to(tmp_path: Path) -> None:
     assert run_json("status", *store)["not_deployed"] == ["JOBS"]
     with pytest.raises(ConfigError, match="JOBS is not deployed"):
         run("drop", "jobs", "--yes", *store)
+
+
+def test_exported_days_are_imported_once(tmp_path: Path) -> None:
+    one, two = (["--store", str(tmp_path / name)] for name in ("one", "two"))
+    model = load_catalog().cubes["FACTS"]
+    rows, _ = decode_facts([value(number) for number in (0, 1, 8640)], model)
+    with closing(Store(tmp_path / "one", [model])) as store:
+        store.write("FACTS", rows, {})
+    out = str(tmp_path / "out")
+    assert run_json("export", "facts", out, *one) == {"files": 2, "rows": 3, "duplicates": 0}
+    assert run_json("import", "facts", out, *two) == {"files": 2, "rows": 3, "duplicates": 0}
+    assert "3 more were there already" in run("import", "facts", out, *two).stdout
+    with closing(Store(tmp_path / "one", [model])), pytest.raises(ConfigError, match="has it open"):
+        run("export", "facts", out, *one)
 
 
 def test_kylin_is_not_deployed_to_yet(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_words_and_days_of_retention_make_no_new_version(model: CubeModel) -> No
         (lambda model: replace(model, columns=model.columns[::-1]), "rows: order is"),
         (lambda model: replace(model, rollups=()), "groups: FLEET_DAY is gone"),
         (lambda model: replace(model, key="JOB"), "rows: key is JOB, was FACT_ID"),
-        (lambda model: replace(model, topic="other"), "source: topic is other, was gradcube.facts"),
+        (lambda model: replace(model, topic="other"), "reading: topic is other, was gradcube.facts"),
         (lambda model: replace(model, retention=Retention(latest=True)), "rows: latest is True, was False"),
     ],
 )

@@ -87,8 +87,21 @@ REST = """
 A measure is never null: Kylin counts null as 0. What was not measured is an absent row (FACTS, RESOURCES). A dimension
 that does not apply is null: it stays null everywhere, and is a group of its own.
 
-A change of what rows are (columns, key, source, filter, groups) is a new version beside the old one, filled from the
-topic and switched when it has caught up. A change of words, days or rules is none.
+## A changed cube
+
+A change of what rows are (columns, key, source, filter, groups) is a new version beside the old one. Readers see the
+old one until the new one has read its topic to the end. A change of words, days or rules is none.
+
+A topic keeps days, a cube months. So the new version first takes over the rows of the old one, when they are what the
+same records would give today: after a group, a dimension or an unpivoted field was added, or a column taken away. New
+dimensions are null in old rows. After any other change (another topic, filter, field, key or type, a new measure) only
+the topic can fill it. If it would lack rows that the old version has, it is held back: `gradcube cube status` and the
+gateway's /status say how many, and readers keep the old version. Then `gradcube cube export` the cube, and start the
+gateway with GRADCUBE_CUBE_FORGET_HISTORY=true: it switches, and the rows from before are in the files alone.
+
+`gradcube cube export FACTS DIRECTORY` writes a Parquet file a day (`day=2026-11-24/FACTS.parquet`), and `gradcube cube
+import FACTS DIRECTORY` reads such files: rows that the cube has are left out. Both want the gateway stopped, which has
+the store to itself; a part of a running one is had by `gradcube sql ... --format parquet -o FILE`.
 
 ## Rollups
 

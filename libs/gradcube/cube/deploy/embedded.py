@@ -12,6 +12,7 @@ from pathlib import Path
 from gradcube.cube.deploy.plan import DeployedVersion, Outcome, Shape, Step
 from gradcube.cube.model import Catalog
 from gradcube.cube.store import files
+from gradcube.cube.store.inheritance import left_behind
 from gradcube.cube.store.manifest import Manifest, Version
 from gradcube.cube.store.relations import Layout
 from gradcube.cube.store.store import Store
@@ -40,11 +41,14 @@ class EmbeddedDeployment:
         if step.action == "create":
             self._open_store().close()
             return Outcome(step)
-        missing = sum(one.missing for one in self.deployed() if one.cube == step.cube and not one.serving)
-        if missing:
-            return Outcome(step, f"{missing:,} records that a running gateway reads (gradcube up); then deploy again")
+        behind = [one.missing for one in self.deployed() if one.cube == step.cube and not one.serving]
+        if any(missing != 0 for missing in behind):
+            what = "a topic" if None in behind else f"{sum(filter(None, behind)):,} records"
+            return Outcome(step, f"{what} that a running gateway reads (gradcube up); then deploy again")
         if step.action == "switch":
             with closing(self._open_store()) as store:
+                if rows := left_behind(store, step.cube):
+                    return Outcome(step, f"leave to lose {rows:,} rows (docs/cubes.md, A changed cube)")
                 store.switch(step.cube)
         return Outcome(step)
 
@@ -75,18 +79,23 @@ class EmbeddedDeployment:
 def _versions(manifest: Manifest) -> Iterator[DeployedVersion]:
     known = manifest.versions()
     offsets = {version: manifest.offsets(version) for version in known}
-    serving = {cube: offsets[cube, number] for (cube, number), (_, live) in known.items() if live}
+    serving = {cube: number for (cube, number), (_, live) in known.items() if live}
     segments = manifest.segments()
     for (cube, number), (layout, live) in sorted(known.items()):
         rows = sum(
             one.num_rows for one in segments if (one.cube, one.version, one.relation) == (cube, number, layout.raw.name)
         )
-        missing = 0 if live else _missing(offsets[cube, number], serving.get(cube, {}))
+        seen = cube, serving.get(cube, number)
+        missing = _missing(offsets[cube, number], offsets[seen]) if _topic(known[seen][0]) == _topic(layout) else None
         yield DeployedVersion(cube, number, _shape(layout), live, rows, missing)
 
 
 def _missing(mine: Mapping[tuple[str, int], int], seen: Mapping[tuple[str, int], int]) -> int:
     return sum(max(0, offset - mine.get(place, 0)) for place, offset in seen.items())
+
+
+def _topic(layout: Layout) -> str:
+    return dict(layout.reading)["topic"]
 
 
 def _shape(layout: Layout) -> Shape:
@@ -98,4 +107,5 @@ def _shape(layout: Layout) -> Shape:
             "order": " ".join(name for name, _ in layout.raw.columns), "time": layout.time, "key": layout.key,
             "latest": str(layout.latest), "carry": ", ".join(layout.carry),
         },
+        "reading": dict(layout.reading),
     }  # fmt: skip

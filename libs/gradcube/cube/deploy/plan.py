@@ -13,14 +13,17 @@ Action = Literal["create", "fill", "switch", "retire", "drop"]
 
 @dataclass(frozen=True)
 class DeployedVersion:
-    """One version of a cube in an engine. `serving`: readers see it. `missing`: records until it has what they see."""
+    """One version of a cube in an engine. `serving`: readers see it. `missing`: records until it has what they see.
+
+    None: it reads another topic, and has what they see when it has read all of that.
+    """
 
     cube: str
     number: int
     shape: Shape
     serving: bool
     rows: int
-    missing: int = 0
+    missing: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,6 @@ def carry_out(engine: Deployment, steps: Iterable[Step], begin: Callable[[Step],
 
 def shape_of(model: CubeModel) -> Shape:
     """Of a declaration: a change of it needs other rows, and so a new version."""
-    source = model.source
     return {
         "columns": {column.name: column.type.name for column in model.columns},
         "groups": {rollup.name: ", ".join(rollup.dimensions) for rollup in model.rollups},
@@ -97,8 +99,7 @@ def shape_of(model: CubeModel) -> Shape:
             "latest": str(model.retention.latest),
             "carry": ", ".join(model.retention.carry),
         },
-        "source": {"topic": model.topic, "format": source.format, "schema": str(source.schema), "rest": repr(source)},
-        "filter": {one.field: ", ".join(map(str, one.values)) for one in model.filters},
+        "reading": dict(model.reading),
     }
 
 

@@ -26,13 +26,17 @@ class Relation:
 
 @dataclass(frozen=True)
 class Layout:
-    """All that the files of one version of a cube have in common: a cube of another layout is another version."""
+    """All that the rows of one version of a cube have in common: a cube of another layout is another version.
+
+    `reading` is the cube's: rows of other records, or of the same ones read in another way, do not belong together.
+    """
 
     cube: str
     time: str
     key: str
     latest: bool
     carry: tuple[str, ...]
+    reading: tuple[tuple[str, str], ...]
     relations: tuple[Relation, ...]
 
     @property
@@ -47,13 +51,14 @@ class Layout:
     def to_json(self) -> str:
         """As the manifest keeps it."""
         relations = [[one.name, one.columns, one.groups, one.order] for one in self.relations]
-        return json.dumps([self.cube, self.time, self.key, self.latest, self.carry, relations])
+        return json.dumps([self.cube, self.time, self.key, self.latest, self.carry, self.reading, relations])
 
     @staticmethod
     def from_json(text: str) -> "Layout":
         """What `to_json` wrote."""
-        cube, time, key, latest, carry, relations = json.loads(text)
-        return Layout(cube, time, key, latest, tuple(carry), tuple(_relation(*one) for one in relations))
+        cube, time, key, latest, carry, reading, relations = json.loads(text)
+        read = tuple((name, value) for name, value in reading)
+        return Layout(cube, time, key, latest, tuple(carry), read, tuple(_relation(*one) for one in relations))
 
 
 def layout_of(model: CubeModel) -> Layout:
@@ -71,6 +76,7 @@ def layout_of(model: CubeModel) -> Layout:
         model.key,
         model.retention.latest,
         model.retention.carry,
+        model.reading,
         (raw, *(_rollup(model, one, order) for one in model.rollups)),
     )
 

@@ -132,9 +132,13 @@ class Store:
         """As declared. Raises KeyError."""
         return self._models[cube]
 
+    def fed(self, cube: str) -> int:
+        """The version that is written to."""
+        return self._fed[cube][1]
+
     def is_switched(self, cube: str) -> bool:
         """Whether readers see the version that is written to."""
-        return self._catalogue.view.versions[cube] == self._fed[cube][1]
+        return self._catalogue.view.versions[cube] == self.fed(cube)
 
     def switch(self, cube: str) -> None:
         """Readers see the version that is written to; the others of the cube go when nobody reads them."""

@@ -100,29 +100,3 @@ def _tables(path: Path, model: CubeModel) -> Iterator[pa.Table]:
             if table[model.key].null_count or table[model.time].null_count:
                 raise DataError(f"{path} has a row without {model.key} or {model.time}")
             yield table
-
-
-def inherit(store: Store, cube: str) -> Transferred:
-    """Fills a new version with the rows of the one that readers see, and goes on from its offsets.
-
-    So an added rollup or a dropped column costs no history, though topics keep only days. Nothing is done when the new
-    version has offsets already, or has columns that the old one lacks, which only the topic can fill. After a crash the
-    same call goes on. A row costs what writing one does. Raises OSError or sqlite3.Error.
-    """
-    model, seen = store.model(cube), store.view.versions[cube]
-    old = store.layout((cube, seen))
-    kinds = dict(old.raw.columns)
-    same = all(kinds.get(column.name) == column.type.name for column in model.wire)
-    if store.offsets(cube) or not same or (old.time, old.key) != (model.time, model.key):
-        return Transferred(0, 0)
-    names = [column.name for column in model.wire]
-    columns = ", ".join(f'"{name}"' for name in names)
-    rows = 0
-    with store.snapshot() as snapshot, closing(duck.connect(store.directory, store.settings.memory_limit)) as db:
-        found = db.sql(f"SELECT {columns} FROM ({snapshot.select(cube)})")  # noqa: S608 - names of the cube
-        for batch in found.to_arrow_reader(_BATCH_ROWS):
-            table = pa.table([batch[column.name].cast(ARROW[column.type.name]) for column in model.wire], names)
-            rows += store.write(cube, table, {}).rows
-    nothing = pa.table([pa.array([], ARROW[column.type.name]) for column in model.wire], names)
-    store.write(cube, nothing, store.offsets(cube, seen))
-    return Transferred(0, rows)

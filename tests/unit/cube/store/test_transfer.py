@@ -1,15 +1,12 @@
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.cube.store.stand import FACTS, LATEST, ask, open_store, rows_of, values
+from tests.unit.cube.store.stand import LATEST, ask, open_store, rows_of, values
 
-from gradcube.cube.model import Rollup
 from gradcube.cube.store import export_cube, import_cube
-from gradcube.cube.store.transfer import inherit
 from gradcube.errors import DataError
 
 
@@ -57,24 +54,3 @@ def test_what_is_no_export_is_refused_with_a_sentence(tmp_path: Path, content: o
         pq.write_table(content, path)
     with closing(open_store(tmp_path / "store")) as store, pytest.raises(DataError, match=r"file\.parquet"):
         import_cube(store, "FACTS", path)
-
-
-def test_new_version_inherits_rows_and_offsets_of_the_old_one(tmp_path: Path) -> None:
-    changed = replace(FACTS, rollups=(Rollup("BY_NODE", ("NODE",)),))
-    with closing(open_store(tmp_path)) as store:
-        store.write("FACTS", rows_of(range(5)), {("gradcube.facts", 0): 5})
-    with closing(open_store(tmp_path, changed)) as store:
-        assert inherit(store, "FACTS").rows == 5
-        assert store.offsets("FACTS") == {("gradcube.facts", 0): 5}
-        store.switch("FACTS")
-        assert values(store) == [0.0, 1.0, 2.0, 3.0, 4.0]
-        assert ask(store, "SELECT sum(ROWS_COUNT) FROM t", "FACTS__BY_NODE") == [(5,)]
-
-
-def test_new_version_with_a_new_column_is_filled_from_the_topic_alone(tmp_path: Path) -> None:
-    fewer = replace(FACTS, columns=tuple(one for one in FACTS.columns if one.name != "FAMILY"))
-    with closing(open_store(tmp_path, fewer)) as store:
-        store.write("FACTS", rows_of([1], fewer), {("gradcube.facts", 0): 1})
-    with closing(open_store(tmp_path)) as store:
-        assert inherit(store, "FACTS").rows == 0
-        assert store.offsets("FACTS") == {}
