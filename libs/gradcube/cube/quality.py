@@ -15,6 +15,9 @@ from gradcube.cube.model import CubeModel, Rule
 from gradcube.cube.records import Decoded
 from gradcube.errors import SchemaError
 
+# Arrow's own scalars: for Python's it looks whether they are of pandas, which takes a second where that is installed.
+_NOTHING = pa.scalar("", pa.string())
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -76,7 +79,7 @@ def _broken(rule: Rule, rows: pa.Table) -> np.ndarray:
         cells = rows[rule.column]
         absent = pc.is_null(cells)
         if pa.types.is_string(cells.type):
-            absent = pc.or_(absent, pc.fill_null(pc.equal(cells, ""), False))
+            absent = pc.or_(absent, pc.fill_null(pc.equal(cells, _NOTHING), False))
         return np.asarray(absent.to_numpy(), bool)
     if rule.kind != "range":
         return np.zeros(rows.num_rows, bool)
@@ -84,9 +87,9 @@ def _broken(rule: Rule, rows: pa.Table) -> np.ndarray:
     least, most = rule.least, rule.most
     outside = pa.chunked_array([pa.array(np.zeros(rows.num_rows, bool))])
     if least is not None:
-        outside = pc.or_(outside, pc.fill_null(pc.less(numbers, least), False))
+        outside = pc.or_(outside, pc.fill_null(pc.less(numbers, pa.scalar(least, pa.float64())), False))
     if most is not None:
-        outside = pc.or_(outside, pc.fill_null(pc.greater(numbers, most), False))
+        outside = pc.or_(outside, pc.fill_null(pc.greater(numbers, pa.scalar(most, pa.float64())), False))
     return np.asarray(outside.to_numpy(), bool)
 
 
