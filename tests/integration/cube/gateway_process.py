@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ class GatewayProcess:
         self.directory = directory
         self.port = free_port()
         self.log = directory / "gateway.log"
+        self._certificate = settings.get("tls_cert_file")
         self._environment = os.environ | {
             "GRADCUBE_KAFKA_BOOTSTRAP": kafka.bootstrap,
             "GRADCUBE_CUBE_PORT": str(self.port),
@@ -48,7 +50,7 @@ class GatewayProcess:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.url}/live").status_code == 200
+            return httpx.get(f"{self.url}/live", verify=self.trust).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -69,7 +71,14 @@ class GatewayProcess:
 
     @property
     def url(self) -> str:
+        if self._certificate is not None:
+            return f"https://localhost:{self.port}"
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        """What a client has to trust: its own certificate, if it has one."""
+        return True if self._certificate is None else ssl.create_default_context(cafile=self._certificate)
 
     @property
     def password(self) -> str:
