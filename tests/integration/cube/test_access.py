@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 
 from gradcube.bus.local_broker import LocalBroker
 from gradcube.security.passwords import Cost, hash_password
-from gradcube.security.roles import Role
+from gradcube.security.roles import OPEN, ROUTES, Role
 from gradcube.security.users import new_token, token_hash
 from gradcube.security.users_file import Token, User, edit_users
 
@@ -77,6 +77,54 @@ def test_nobody_sees_more_than_is_granted_and_an_operator_sees_all(gateway: Gate
     assert ask(gateway, "olga", "select count(*), max(NODE) from FACTS").json()["rows"] == [[60, "n7"]]
     kylin = {"sql": "select count(*) from FACTS", "project": "gradcube"}
     assert call(gateway, "ann", "POST", "/kylin/api/query", json=kylin).json()["results"] == [["40"]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select distinct JOB, NODE from FACTS",
+        "select f.JOB, g.JOB, g.NODE from FACTS f join FACTS g on f.TS = g.TS or f.JOB <> g.JOB limit 9000",
+        "with a as (select * from FACTS) select distinct JOB, NODE from a union all select JOB, NODE from FACTS",
+        "select JOB from (select JOB, NODE as JOBS from FACTS) FACTS where exists (select 1 from FACTS)",
+        "select JOB, count(*), max(NODE), min(NODE) from FACTS group by JOB having max(JOB) > 'a' order by max(NODE)",
+        "select max(case when JOB = 'bob-1' then JOB end), max(upper(NODE)), max(NODE || JOB) from FACTS",
+        "select JOB, lag(JOB) over (order by TS), first_value(NODE) over (order by TS) from FACTS",
+        "select JOB from FACTS where JOB not in (select JOB from FACTS where JOB like 'ann%')",
+        "select percentile_approx(METRIC_VALUE, 0.5), JOB from FACTS group by grouping sets ((JOB), ())",
+        "select * from SLOWEST_RANKS",
+        "select * from LEMON_NODES",
+        "select NODE, JOB from RESOURCES union select NODE, JOB from FINDINGS union select JOB, MODEL from JOBS",
+        "select cast(NODE as int) from FACTS",
+        "select cast(JOB || NODE as timestamp) from FACTS",
+        "select 1 / (case when max(JOB) = 'bob-1' then 0 else 1 end) from FACTS",
+        "select * from FACTS__SUBJECT_DAY",
+        'select * from "DEFAULT"."FACTS__SUBJECT_DAY"',
+        "select * from (values (1)) FACTS",
+    ],
+)
+def test_no_turn_of_phrase_shows_what_is_not_granted(gateway: GatewayProcess, sql: str) -> None:
+    for path in ("/gradcube/v1/query", "/kylin/api/query"):
+        body = {"sql": sql, "project": "gradcube", "limit": 10_000}
+        answer = call(gateway, "ann", "POST", path, json=body)
+        shown = answer.text.replace(sql, "")
+        assert "bob" not in shown.lower(), shown[:500]
+        assert "n7" not in shown.lower(), shown[:500]
+
+
+def test_every_route_answers_every_role_as_the_table_says(gateway: GatewayProcess) -> None:
+    roles = {"nobody": None, "vic": Role.viewer, "ann": Role.analyst, "olga": Role.operator}
+    for (method, template), least in ROUTES.items():
+        path = template.replace("{name}", "facts_cube").replace("{query_id}", "f00")
+        for who, role in roles.items():
+            auth = None if role is None else (who, WORD)  # wrong passwords would soon be 429
+            status = httpx.request(method, f"{gateway.url}{path}", auth=auth, json={}, timeout=30).status_code
+            if least is OPEN:
+                assert status in (200, 503), (who, method, path)
+            elif role is None:
+                assert status == 401, (who, method, path)
+            else:
+                assert (status == 403) == (role < least), (who, method, path, status)
+                assert status != 401, (who, method, path)
 
 
 def test_token_is_as_good_as_the_password(gateway: GatewayProcess) -> None:
