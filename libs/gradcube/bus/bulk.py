@@ -43,9 +43,10 @@ class BulkConsumer(BatchConsumer):
         """Up to `max_records` records, in offset order per partition; empty when none came in time."""
         with bus_errors(self._settings):
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=self._max_records)
-        return [
-            record if type(record) is BulkRecord else _bulk(record) for batch in batches.values() for record in batch
-        ]
+        records: list[Any] = []
+        for batch in batches.values():
+            records += batch if set(map(type, batch)) == {BulkRecord} else map(_bulk, batch)
+        return records
 
 
 class _LeanRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
@@ -90,7 +91,18 @@ def _read(batch: Any, topic: str, partition: int) -> list[BulkRecord]:
     new = tuple.__new__
     try:
         return [
-            new(BulkRecord, (topic, partition, one.offset, one.timestamp, one.key, one.value, _headers(one.headers)))
+            new(
+                BulkRecord,
+                (
+                    topic,
+                    partition,
+                    one.offset,
+                    one.timestamp,
+                    one.key,
+                    one.value,
+                    _headers(one.headers) if one.headers else (),
+                ),
+            )
             for one in DefaultRecordBatch(whole)
         ]
     except CorruptRecordException as error:
@@ -98,9 +110,11 @@ def _read(batch: Any, topic: str, partition: int) -> list[BulkRecord]:
 
 
 def _headers(found: Any) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, bytes(value or b"")) for name, value in found) if found else ()
+    return tuple((name, bytes(value or b"")) for name, value in found)
 
 
 def _bulk(record: Any) -> BulkRecord:
+    if type(record) is BulkRecord:
+        return record
     where = (record.topic, record.partition, record.offset, record.timestamp)
     return BulkRecord(*where, record.key, record.value, _headers(record.headers))

@@ -19,7 +19,8 @@ from gradcube.settings import KafkaSettings
 
 _AHEAD = 2
 _POLL_SECONDS = 0.1
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+"""A look at the ends takes a tenth of a second in which nothing is read."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,10 @@ class Feed:
         """What was read lies before the end, also where the broker was asked for it a moment earlier."""
         positions = self._consumer.positions()
         self.ends = {place: max(end, positions.get(place, 0)) for place, end in self.ends.items()}
+        self._count_unread(positions)
+
+    def _count_unread(self, positions: Mapping[Place, int]) -> None:
+        self._unread = sum(max(0, end - positions.get(place, 0)) for place, end in self.ends.items())
 
     def _put(self, batch: Batch) -> None:
         while not self._stopping.is_set():
@@ -128,5 +133,5 @@ class Feed:
     def _look(self) -> None:
         ends, positions = self._consumer.end_offsets(), self._consumer.positions()
         self.ends = ends
-        self._unread = sum(max(0, end - positions.get(place, 0)) for place, end in ends.items())
+        self._count_unread(positions)
         self._looked = monotonic()
