@@ -71,7 +71,7 @@ class StoreIngest:
         return self._held_back
 
     def start(self) -> None:
-        """Begins to read. From now on threads of this process take shorter turns, and garbage is collected less often."""
+        """Begins to read. From now on threads of this process take shorter turns, and garbage is looked for less."""
         # Reading holds Python's lock. Decoding and writing let it go in every call of Arrow's, and would wait for 5 ms,
         # the default, until they have it back.
         sys.setswitchinterval(TURN_SECONDS)
