@@ -1,9 +1,12 @@
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from gradcube.cli import output
 from gradcube.cli.main import app
 from gradcube.errors import CheckFailed
 from gradcube.security.audit import AuditLog
@@ -17,7 +20,6 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "audit.jsonl"
     monkeypatch.setenv("GRADCUBE_CUBE_AUDIT_FILE", str(path))
     monkeypatch.setenv("GRADCUBE_CUBE_AUDIT_KEY_FILE", str(tmp_path / "key"))
-    monkeypatch.setenv("COLUMNS", "200")
     with AuditLog.open(path, tmp_path / "key") as audit:
         for _ in range(3):
             audit.record(ENTRY)
@@ -46,11 +48,17 @@ def test_without_the_key_the_signatures_are_said_to_be_unchecked(path: Path) -> 
     assert "signatures not checked" in CliRunner().invoke(app, ["audit", "verify"]).output
 
 
-def test_the_newest_entries_are_shown_and_text_in_them_is_only_text(path: Path) -> None:
-    answer = CliRunner().invoke(app, ["audit", "tail", "-n", "2"])
+def test_the_newest_entries_are_shown_and_text_in_them_is_only_text(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = Console(record=True, width=200, file=io.StringIO())
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "out", wide)
+        answer = CliRunner().invoke(app, ["audit", "tail", "-n", "2"])
     assert answer.exit_code == 0, answer.output
-    assert "[31m[red]1[/red]" in answer.output
-    assert "\x1b[31m" not in answer.output
+    shown = wide.export_text()
+    assert "[31m[red]1[/red]" in shown
+    assert "\x1b[31m" not in shown
     entries = json.loads(CliRunner().invoke(app, ["audit", "tail", "--json"]).output)
     assert [entry["kind"] for entry in entries] == ["start", "action", "action", "action", "head"]
 
