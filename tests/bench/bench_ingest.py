@@ -28,6 +28,8 @@ from tests.waiting import wait_until
 GOAL_PER_SECOND = 200_000
 BATCH = IngestSettings(max_records=50_000)
 ROWS_OF_A_JOB = 2000
+PASSES = 5
+"""Each into a store of its own; in the first one the broker's own code is not compiled yet."""
 PATTERN = (
     b'{"TS":%d,"WINDOW_SECONDS":10,"JOB":"job-%d","ATTEMPT":1,"MODEL":"bert","MODEL_PARAMETERS":1000000,"HARDWARE":"cpu",'
     b'"DATASET":"stdlib","SUBJECT_KIND":"job","SUBJECT":"job-%d","NODE":"","STAGE":0,"FAMILY":"quality",'
@@ -38,22 +40,26 @@ PATTERN = (
 
 def run(quick: bool) -> list[Figure]:
     """Every row is one metric of one job in one window, of 400 bytes; the topic of 8 partitions is filled before."""
-    count, sample = (60_000, 500) if quick else (1_000_000, 2_000)
+    count, sample = (60_000, 500) if quick else (800_000, 2_000)
     model = load_cube()
     with tempfile.TemporaryDirectory() as name, LocalBroker(Path(name) / "kafka") as broker:
         kafka = KafkaSettings(bootstrap=broker.bootstrap)
         apply_topics(kafka, load_topics(), replication=1)
         _fill(kafka, count)
-        ours, cpu, slowest = _ours(kafka, model, Path(name) / "store", count)
+        passes = [_ours(kafka, model, Path(name) / f"store-{number}", count) for number in range(PASSES)]
         naive = _naive(kafka, model, sample)
         tables = _decoded(kafka, model, count)
         store, duck = _written(model, Path(name) / "alone", tables), _appended(Path(name) / "facts.duckdb", tables)
-    rate = count / ours
+    ours, cpu, _ = sorted(passes)[PASSES // 2]
+    rate, slowest = count / ours, max(longest for _, _, longest in passes)
     details = {
-        "rows": float(count), "rows_per_cpu_second": count / cpu, "executemany_rows_per_second": naive,
+        "rows": float(count), "first_rows_per_second": count / passes[0][0],
+        "most_rows_per_second": count / min(passes)[0],
+        "rows_per_cpu_second": count / cpu, "executemany_rows_per_second": naive,
         "store_alone_rows_per_second": count / store, "duckdb_rows_per_second": count / duck,
     }  # fmt: skip
-    note = f"{len(model.rollups)} rollups, offsets, merges on; {naive:,.0f} rows/s with json.loads and executemany"
+    note = f"median of {PASSES}; {len(model.rollups)} rollups, offsets, merges on; "
+    note += f"{naive:,.0f} rows/s with json.loads and executemany"
     goal = f">= {GOAL_PER_SECOND}"
     beside = (
         f"DuckDB appends {count / duck:,.0f} rows/s that are decoded already, into one table without rollups or keys; "

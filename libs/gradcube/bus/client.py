@@ -23,7 +23,7 @@ UNREACHABLE = (
     kafka.errors.RequestTimedOutError,
 )
 """What kafka-python raises when nobody answers, as against a broker that says no."""
-READ_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
 """What is read from a connection at once."""
 
 
