@@ -68,6 +68,7 @@ class Terminal:
 
 
 def _take_terminal() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs in a shell's background inherits that it is ignored
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
