@@ -33,7 +33,7 @@ def fetch_broker(progress: Callable[[str], None] | None = None) -> Path:
     if jars.is_dir():
         return jars
     jars.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(jars.with_suffix(".lock")):
+    with locked(jars.with_suffix(".lock")):
         if not jars.is_dir():
             if progress:
                 progress(f"fetching Kafka {KAFKA_VERSION} through Maven into {jars}")
@@ -55,7 +55,8 @@ def java_command() -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time within the block."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released by the system however the process ends
         yield

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from gradcube.bus.local_broker import fetch_broker
-from gradcube.cli import audit, cube, dead_letters, doctor, output, topics, users
+from gradcube.cli import audit, cube, dead_letters, doctor, kylin, output, topics, users
 from gradcube.cli.demo import run_demo
 from gradcube.cli.diagnose import diagnose
 from gradcube.cli.findings import findings
@@ -44,6 +44,7 @@ app.command("thresholds")(show_thresholds)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(cube.app, name="cube")
+app.add_typer(kylin.app, name="kylin")
 app.add_typer(users.app, name="user")
 app.add_typer(audit.app, name="audit")
 

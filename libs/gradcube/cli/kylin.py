@@ -1,0 +1,142 @@
+"""`gradcube kylin up`, `status` and `down`: Apache Kylin on this machine, supervised, on 127.0.0.1 alone."""
+
+import json as json_text
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import typer
+
+from gradcube.cli import output, processes
+from gradcube.cli.paths import home
+from gradcube.cli.processes import LocalProcess
+from gradcube.errors import ConfigError
+from gradcube.ports import choose_port
+
+app = typer.Typer(help="Apache Kylin on this machine: ZooKeeper, server, receivers.", no_args_is_help=True)
+
+READY_SECONDS = 240.0
+"""A server that was killed left a lock in ZooKeeper, which ends within a minute."""
+ZOOKEEPER_PORT, SERVER_PORT, RECEIVER_PORT = 2181, 7170, 9091
+_STOP_SECONDS = 60.0
+_JSON: Any = typer.Option(False, "--json", help="for programs")
+
+
+@app.command()
+def up(receivers: int = typer.Option(1, min=1, max=8, help="receivers beside the server")) -> None:
+    """Fetch Kylin once, start it here and leave it running; a part of it that ends is started again."""
+    if (running := _running()) is not None:
+        raise ConfigError(f"Kylin runs already (pid {running.pid}); see: gradcube kylin status")
+    with output.err.status("fetching Kylin") as shown:
+        _fetch(shown.update)
+        process = _start(receivers)
+        shown.update("starting ZooKeeper, server, receivers")
+        try:
+            processes.wait_ready(process, READY_SECONDS)
+        except BaseException:
+            processes.stop([process], _STOP_SECONDS)
+            _state().unlink(missing_ok=True)
+            raise
+    output.out.print(_table(_nodes(process)))
+    output.out.print(f"passwords: in {_folder()}, of mode 600", soft_wrap=True)
+    output.out.print("next: gradcube cube deploy --target kylin, gradcube kylin down")
+
+
+@app.command()
+def status(json: bool = _JSON) -> None:
+    """Show each part with pid, port, memory and how often it was started again; exit code 1 when one is not well."""
+    running = _running()
+    nodes = _nodes(running) if running else []
+    if json:
+        output.print_json(nodes)
+    elif running is None:
+        output.out.print("Kylin does not run; start it with: gradcube kylin up")
+    else:
+        output.out.print(_table(nodes))
+    if running is not None and not all(node["ready"] for node in nodes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def down() -> None:
+    """Stop Kylin, the receivers first, so that they write down how far they read."""
+    running = _running()
+    if running is None:
+        output.out.print("Kylin does not run")
+        return
+    with output.err.status("stopping"):
+        killed = processes.stop([running], _STOP_SECONDS)
+    _state().unlink(missing_ok=True)
+    if killed:
+        output.err.print(f"the supervisor (pid {running.pid}) had to be killed; see {running.log}", soft_wrap=True)
+    output.out.print(f"stopped; data and logs stay in {_folder()}", soft_wrap=True)
+
+
+def _fetch(told: Any) -> None:
+    from gradcube.kylin.artifacts import fetch
+    from gradcube.kylin.classes import compiled
+
+    jars = fetch(told)
+    told("compiling the launcher")
+    compiled(jars)
+
+
+def _start(receivers: int) -> LocalProcess:
+    ports = {
+        "ZOOKEEPER_PORT": choose_port(ZOOKEEPER_PORT), "SERVER_PORT": choose_port(SERVER_PORT),
+        "RECEIVER_PORT": choose_port(RECEIVER_PORT), "HEALTH_PORT": choose_port(),
+    }  # fmt: skip
+    told = {"DIRECTORY": _folder().absolute(), "RECEIVERS": receivers, **_kept_ports(ports)}
+    process, _ = processes.start(
+        "kylin", [sys.executable, "-m", "gradcube.kylin"],
+        env={f"GRADCUBE_KYLIN_{name}": str(value) for name, value in told.items()},
+        log=_folder() / "logs" / "supervisor.log", with_parent=False,
+        address=f"127.0.0.1:{told['SERVER_PORT']}", health=f"http://127.0.0.1:{told['HEALTH_PORT']}",
+    )  # fmt: skip
+    draft = _state().with_suffix(".new")
+    draft.write_text(json_text.dumps(asdict(process)) + "\n")
+    os.replace(draft, _state())
+    return process
+
+
+def _kept_ports(chosen: dict[str, int]) -> dict[str, int]:
+    """Those of the last start: a receiver is known in Kylin's metadata by its port."""
+    path = _folder() / "ports.json"
+    kept = json_text.loads(path.read_text()) if path.is_file() else {}
+    ports = {**chosen, **kept, "HEALTH_PORT": chosen["HEALTH_PORT"]}
+    _folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(json_text.dumps(ports) + "\n")
+    return ports
+
+
+def _running() -> LocalProcess | None:
+    try:
+        process = LocalProcess(**json_text.loads(_state().read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{_state()} is not a state file of gradcube kylin ({error}); remove it") from error
+    return process if process.alive() else None
+
+
+def _nodes(process: LocalProcess) -> list[dict[str, Any]]:
+    try:
+        told = httpx.get(f"{process.health}/status", timeout=5, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        told = {"supervisor": {"pid": process.pid, "port": None, "ready": False, "reason": "does not answer"}}
+    return [{"name": name, **node} for name, node in told.items()]
+
+
+def _table(nodes: list[dict[str, Any]]) -> Any:
+    return output.table(list(nodes[0]), [list(node.values()) for node in nodes])
+
+
+def _folder() -> Path:
+    return home() / "kylin"
+
+
+def _state() -> Path:
+    return _folder() / "state.json"

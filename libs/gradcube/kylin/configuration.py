@@ -1,0 +1,39 @@
+"""Settings in, the configuration folders of each process out, from the templates beside the Java sources."""
+
+import string
+from collections.abc import Mapping
+from pathlib import Path
+
+from gradcube.kylin.artifacts import java_dir
+from gradcube.kylin.settings import KylinSettings
+
+
+def write_configuration(settings: KylinSettings) -> None:
+    """`conf/zookeeper.properties`, `conf/server/` and `conf/receiver-N/`, anew at each start."""
+    home = settings.directory
+    for name in ("metadata", "working", "zookeeper"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    shared = {
+        "metadata": home / "metadata", "working": home / "working", "zookeeper": home / "zookeeper",
+        "zookeeper_port": settings.zookeeper_port, "server_port": settings.server_port,
+    }  # fmt: skip
+    _write(home / "conf" / "zookeeper.properties", ("zookeeper",), shared)
+    _write(conf_of(home, "server") / "kylin.properties", ("common", "server"), shared)
+    for number in range(settings.receivers):
+        name = f"receiver-{number}"
+        own = {"receiver_port": settings.receiver_port + number, "index": home / "index" / name}
+        (home / "index" / name).mkdir(parents=True, exist_ok=True)
+        _write(conf_of(home, name) / "kylin.properties", ("common", "receiver"), {**shared, **own})
+
+
+def conf_of(home: Path, name: str) -> Path:
+    """The folder that KYLIN_CONF of a process names."""
+    return home / "conf" / name
+
+
+def _write(path: Path, templates: tuple[str, ...], values: Mapping[str, object]) -> None:
+    folder = java_dir() / "conf"
+    text = "".join((folder / f"{name}.properties").read_text(encoding="utf-8") for name in templates)
+    comment_free = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(string.Template(comment_free).substitute(values) + "\n", encoding="utf-8")
