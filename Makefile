@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-unit test-integration test-e2e test-chaos check lint types imports manifests bench bench-diagnosis bench-quick lock install.yaml format clean
+.PHONY: help setup demo test test-unit test-integration test-e2e test-chaos test-kylin check lint types imports manifests bench bench-diagnosis bench-quick lock install.yaml format clean
 
 ##@ Use
 help: ## This list
@@ -32,6 +32,9 @@ test-e2e: setup ## The demo, shortened
 
 test-chaos: setup ## Kills and freezes of what is running
 	$(BIN)/pytest tests/chaos
+
+test-kylin: setup ## Apache Kylin for real: fetched (148 MB, once), started, killed, stopped
+	$(BIN)/pytest tests/kylin
 
 check: setup-check lint types imports manifests ## Everything that reads the code without running it
 

@@ -1,4 +1,4 @@
-"""The processes of a local Kylin, in the order in which they start: what each runs, and how it tells that it answers."""
+"""The processes of a local Kylin, in the order in which they start: what each runs, how it tells that it answers."""
 
 import socket
 from collections.abc import Callable

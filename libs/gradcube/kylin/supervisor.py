@@ -33,12 +33,12 @@ JOB_LOCK = "due to lack of job lock"
 @dataclass
 class _Run:
     node: Node
+    pause_seconds: float
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     heard: float = 0.0
     ready: bool = False
     next_start: float = 0.0
-    pause_seconds: float = _FIRST_PAUSE_SECONDS
     restarts: int = 0
     reason: str | None = None
 
@@ -47,7 +47,7 @@ class Supervisor:
     """`start()` returns at once; `status()` tells how far it is; `stop()` leaves no process. Any thread may call it."""
 
     def __init__(self, nodes: Sequence[Node], logs: Path, start_seconds: float) -> None:
-        self._runs = [_Run(node) for node in nodes]
+        self._runs = [_Run(node, _FIRST_PAUSE_SECONDS) for node in nodes]
         self._logs, self._start_seconds = logs, start_seconds
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="kylin", daemon=True)
