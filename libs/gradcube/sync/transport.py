@@ -21,7 +21,7 @@ class Connection(Protocol):
         """Fills all of `target`."""
 
     def set_timeout(self, seconds: float | None) -> None:
-        """Longest silence in one call; None waits for ever."""
+        """Longest silence in one call; None waits for ever. Raises PeerLost when it was closed meanwhile."""
 
     def drain(self, seconds: float) -> None:
         """Sends nothing more, and throws away what still comes, for so long at most; never raises.
@@ -82,7 +82,10 @@ class TcpConnection:
 
     def set_timeout(self, seconds: float | None) -> None:
         """See Connection."""
-        self._socket.settimeout(seconds)
+        try:
+            self._socket.settimeout(seconds)
+        except OSError as error:
+            raise PeerLost(f"the connection was closed here: {error}") from error
 
     def drain(self, seconds: float) -> None:
         """See Connection."""

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from tests.integration.sync.torch_optimizers import Reference, TorchAdamW, TorchSgd
 from tests.unit.sync.harness import Cluster, cluster, threads
-from tests.unit.sync.torch_optimizers import Reference, TorchAdamW, TorchSgd
 from torch import nn
 
 from gradcube.errors import ConfigError, DataError
