@@ -1,45 +1,18 @@
-"""A real Kylin: started by the command, asked, killed in part, stopped. The first run fetches 148 MB."""
+"""A real Kylin: asked, killed in part, stopped."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
+from tests.kylin.conftest import gradcube, nodes
 from tests.waiting import wait_until
 
 from gradcube.kylin.accounts import ADMIN, GATEWAY, password
 
 NODES = ["zookeeper", "server", "receiver-0"]
-
-
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from gradcube.cli.main import main; main()", "kylin", *arguments],
-        env=os.environ | {"GRADCUBE_HOME": str(folder)}, capture_output=True, text=True, timeout=420, check=False,
-    )  # fmt: skip
-
-
-def nodes(folder: Path) -> dict[str, dict[str, Any]]:
-    return {node["name"]: node for node in json.loads(command(folder, "status", "--json").stdout)}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state of a Kylin that runs."""
-    folder = tmp_path_factory.mktemp("kylin-home")
-    done = command(folder, "up")
-    assert done.returncode == 0, done.stdout + done.stderr
-    try:
-        yield folder
-    finally:
-        command(folder, "down")
 
 
 def test_all_parts_answer_on_the_loopback_address_alone(folder: Path) -> None:
@@ -68,7 +41,7 @@ def test_passwords_are_in_no_argument_and_no_log(folder: Path) -> None:
 
 
 def test_second_up_is_refused_with_the_way_out(folder: Path) -> None:
-    again = command(folder, "up")
+    again = gradcube(folder, "kylin", "up")
     assert again.returncode == 78
     assert "gradcube kylin status" in " ".join(again.stderr.split())
 
@@ -84,8 +57,8 @@ def test_killed_part_comes_back_by_itself(folder: Path, name: str) -> None:
 
 def test_down_leaves_nothing_and_the_next_up_has_the_same_ports(folder: Path) -> None:
     before = nodes(folder)
-    assert command(folder, "down").returncode == 0
+    assert gradcube(folder, "kylin", "down").returncode == 0
     assert not any(psutil.pid_exists(node["pid"]) for node in before.values())
-    assert "does not run" in command(folder, "status").stdout
-    assert command(folder, "up").returncode == 0
+    assert "does not run" in gradcube(folder, "kylin", "status").stdout
+    assert gradcube(folder, "kylin", "up").returncode == 0
     assert {name: node["port"] for name, node in nodes(folder).items()} == {n: one["port"] for n, one in before.items()}

@@ -11,6 +11,7 @@ import typer
 from gradcube.bus.topics import load_topics
 from gradcube.cli import cube_output, output, paths
 from gradcube.cli.gateway_checks import gateway_status
+from gradcube.cli.kylin import local_kylin
 from gradcube.cube.declarations.catalog import cubes_dir
 from gradcube.cube.deploy.plan import Deployment, Plan, plan, plan_drop
 from gradcube.cube.model import Catalog, load_catalog
@@ -149,14 +150,23 @@ def _engine_installed() -> Iterator[None]:
 
 def _open(target: Target, store: Path | None, catalog: Catalog) -> Deployment:
     if target is Target.kylin:
-        raise ConfigError("this version deploys to the embedded engine only; use --target embedded")
+        return local_kylin(catalog)
     with _engine_installed():
         from gradcube.cube.deploy.embedded import EmbeddedDeployment
     return EmbeddedDeployment(store or paths.home() / "cube", catalog)
 
 
 def _plan(catalog: Catalog, engine: Deployment, names: list[str] | None) -> Plan:
-    return plan(catalog, engine.deployed(), _declared(catalog, names or ()))
+    return plan(catalog, engine.deployed(), _declared(catalog, names or ()) or _fit(engine, catalog))
+
+
+def _fit(engine: Deployment, catalog: Catalog) -> list[str]:
+    """Without names all cubes are meant that the engine can hold; the others are said."""
+    reasons = {name: engine.why_not(model) for name, model in catalog.cubes.items()}
+    for name, reason in reasons.items():
+        if reason is not None:
+            output.err.print(f"left out: {name}, since {reason}")
+    return [name for name, reason in reasons.items() if reason is None]
 
 
 def _declared(catalog: Catalog, names: Sequence[str]) -> list[str]:

@@ -13,7 +13,13 @@ import typer
 from gradcube.cli import output, processes
 from gradcube.cli.paths import home
 from gradcube.cli.processes import LocalProcess
+from gradcube.cli.state import PROJECT
+from gradcube.cli.topics import kafka
+from gradcube.cube.deploy.kylin import KylinDeployment
+from gradcube.cube.model import Catalog
 from gradcube.errors import ConfigError
+from gradcube.kylin import accounts
+from gradcube.kylin.rest import KylinRest
 from gradcube.ports import choose_port
 
 app = typer.Typer(help="Apache Kylin on this machine: ZooKeeper, server, receivers.", no_args_is_help=True)
@@ -73,6 +79,15 @@ def down() -> None:
     if killed:
         output.err.print(f"the supervisor (pid {running.pid}) had to be killed; see {running.log}", soft_wrap=True)
     output.out.print(f"stopped; data and logs stay in {_folder()}", soft_wrap=True)
+
+
+def local_kylin(catalog: Catalog) -> KylinDeployment:
+    """The running Kylin of `up`, to deploy to; it reads the broker of `gradcube up`. Raises ConfigError."""
+    running = _running()
+    if running is None:
+        raise ConfigError("Kylin does not run; start it with: gradcube kylin up")
+    rest = KylinRest(f"http://{running.address}", accounts.ADMIN, accounts.password(_folder(), accounts.ADMIN))
+    return KylinDeployment(rest, catalog, PROJECT, kafka().bootstrap)
 
 
 def _fetch(told: Any) -> None:

@@ -109,8 +109,8 @@ def test_exported_days_are_imported_once(tmp_path: Path) -> None:
         run("export", "facts", out, *one)
 
 
-def test_kylin_is_not_deployed_to_yet(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="deploys to the embedded engine only"):
+def test_target_that_does_not_run_and_cube_that_is_not_declared_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Kylin does not run; start it with: gradcube kylin up"):
         run("deploy", "--target", "kylin")
     with pytest.raises(ConfigError, match="NOPE is not declared"):
         run("diff", "nope", "--store", str(tmp_path))

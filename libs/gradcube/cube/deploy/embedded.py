@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gradcube.cube.deploy.plan import DeployedVersion, Outcome, Shape, Step
-from gradcube.cube.model import Catalog
+from gradcube.cube.model import Catalog, CubeModel
 from gradcube.cube.store import files
 from gradcube.cube.store.inheritance import left_behind
 from gradcube.cube.store.manifest import Manifest, Version
@@ -33,6 +33,11 @@ class EmbeddedDeployment:
             return []
         with self._manifest() as manifest:
             return list(_versions(manifest))
+
+    def why_not(self, model: CubeModel) -> str | None:
+        """It holds every cube."""
+        del model
+        return None
 
     def apply(self, step: Step) -> Outcome:
         """`fill` is what the gateway does as it reads: here it is done or waits for that."""

@@ -67,6 +67,9 @@ class Deployment(Protocol):
     def deployed(self) -> Sequence[DeployedVersion]:
         """Every version that it has."""
 
+    def why_not(self, model: CubeModel) -> str | None:
+        """Why it cannot hold a cube; None when it can."""
+
     def apply(self, step: Step) -> Outcome:
         """Does one step of a plan; a step that was done before is done."""
 
