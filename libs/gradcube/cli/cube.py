@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ def status(
         cube_output.show_served(told["cubes"], json=json)
         return
     catalog = load_catalog(cubes)
-    cube_output.show_status(catalog, _open(target, store, catalog).deployed(), json=json)
+    engine = _open(target, store, catalog)
+    cube_output.show_status(_holdable(engine, catalog), engine.deployed(), json=json)
 
 
 @app.command("export")
@@ -158,6 +160,10 @@ def _open(target: Target, store: Path | None, catalog: Catalog) -> Deployment:
 
 def _plan(catalog: Catalog, engine: Deployment, names: list[str] | None) -> Plan:
     return plan(catalog, engine.deployed(), _declared(catalog, names or ()) or _fit(engine, catalog))
+
+
+def _holdable(engine: Deployment, catalog: Catalog) -> Catalog:
+    return replace(catalog, cubes={n: one for n, one in catalog.cubes.items() if engine.why_not(one) is None})
 
 
 def _fit(engine: Deployment, catalog: Catalog) -> list[str]:
