@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from fastapi import Request
 
-from gradcube.cube.asking import Limits, Question
+from gradcube.cube.questions import Limits, Question
 from gradcube_cube.kylin_errors import KylinError
 
 MAX_BODY_BYTES = 1 << 20

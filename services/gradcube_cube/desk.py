@@ -9,8 +9,7 @@ from typing import Any
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from gradcube.cube.asking import Answer, Asking, Prepared, Question
-from gradcube.cube.sandbox.pool import QueryPool
+from gradcube.cube.questions import Answer, Engine, Prepared, Question
 from gradcube.cube.sandbox.request import Cancelled, Progress
 from gradcube.errors import AccessError, QueryError
 from gradcube.security.audit import AuditLog
@@ -22,8 +21,8 @@ from gradcube_cube.access import Asker
 class Desk:
     """`await desk.ask(...)` for one who waits, `await desk.submit(...)` for one who comes back later."""
 
-    def __init__(self, asking: Asking, pool: QueryPool, admission: Admission, audit: AuditLog) -> None:
-        self._asking, self._pool, self._admission, self._audit = asking, pool, admission, audit
+    def __init__(self, engine: Engine, admission: Admission, audit: AuditLog) -> None:
+        self._engine, self._admission, self._audit = engine, admission, audit
         self._lock = Lock()
         self._waiting: dict[str, Ticket] = {}
 
@@ -51,17 +50,17 @@ class Desk:
         """Ends a query that runs or waits; one that has ended stays as it is."""
         with self._lock:
             ticket = self._waiting.get(query_id)
-        if not self._pool.cancel(query_id) and ticket is not None:
+        if not self._engine.cancel(query_id) and ticket is not None:
             self._admission.leave(ticket)
 
     def progress(self, query_id: str) -> Progress:
         """How far a query is that has not ended."""
-        return self._pool.progress(query_id) or Progress("waiting")
+        return self._engine.progress(query_id) or Progress("waiting")
 
     def _submit(self, asker: Asker, question: Question, query_id: str) -> "Future[Answer]":
         started = monotonic()
         try:
-            prepared = self._asking.prepare(question, asker.principal, query_id)
+            prepared = self._engine.prepare(question, asker.principal, query_id)
             try:
                 ticket = self._admission.enter(asker.principal.name)
             except BaseException:

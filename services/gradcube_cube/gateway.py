@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradcube.cube.asking import Asking
 from gradcube.cube.ingest import IngestSettings
+from gradcube.cube.kylin.watch import KylinWatch
 from gradcube.cube.model import Catalog, load_catalog
 from gradcube.cube.sandbox.pool import QueryPool
 from gradcube.cube.sandbox.request import PoolSettings
@@ -19,6 +20,7 @@ from gradcube.security.users import Users
 from gradcube.security.users_file import ensure_users
 from gradcube.settings import KafkaSettings
 from gradcube_cube.desk import Desk
+from gradcube_cube.engines import open_kylin, own_cubes
 from gradcube_cube.kept import KeptResults
 from gradcube_cube.settings import CubeSettings
 from gradcube_cube.view_columns import ViewColumns
@@ -40,6 +42,7 @@ class Gateway:
     desk: Desk
     kept: KeptResults
     views: ViewColumns
+    kylin: KylinWatch | None
     opened: ExitStack
 
     def close(self) -> None:
@@ -56,7 +59,8 @@ def open_gateway(settings: CubeSettings, kafka: KafkaSettings, security: Securit
     with ExitStack() as opening:
         audit = AuditLog.open(security.audit_file, security.audit_key_file, _audit_settings(security))
         opening.callback(audit.close)
-        store = Store(settings.store, catalog.cubes.values())
+        own = own_cubes(settings, catalog)
+        store = Store(settings.store, own.values())
         opening.callback(store.close)
         compactor = Compactor(store)
         opening.callback(compactor.stop)
@@ -65,17 +69,18 @@ def open_gateway(settings: CubeSettings, kafka: KafkaSettings, security: Securit
         reading = IngestSettings(
             settings.store.absolute(), settings.reserve_bytes, forget_history=settings.forget_history
         )
-        ingests = {name: StoreIngest(store, name, kafka, reading) for name in catalog.cubes}
+        ingests = {name: StoreIngest(store, name, kafka, reading) for name in own}
         opening.callback(_stop, ingests)
-        desk = Desk(Asking(catalog, store, pool), pool, _admission(settings), audit)
+        engine, kylin = open_kylin(settings, catalog, Asking(catalog, store, pool), opening)
+        desk = Desk(engine, _admission(settings), audit)
         kept = KeptResults(settings.kept_results, settings.kept_bytes, settings.kept_seconds)
-        views = ViewColumns(catalog, store, pool, settings.timeout_seconds)
+        views = ViewColumns(catalog, engine, settings.timeout_seconds)
         compactor.start()
         for ingest in ingests.values():
             ingest.start()
         opened = opening.pop_all()
     return Gateway(
-        settings, catalog, users, rates, audit, store, compactor, pool, ingests, desk, kept, views, opened
+        settings, catalog, users, rates, audit, store, compactor, pool, ingests, desk, kept, views, kylin, opened
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from gradcube_cube.status import status, unready
 _GAUGES = {
     "rows": "rows held", "lag": "records not yet read", "segments": "files of the cube and its rollups",
     "freshness_seconds": "age of the newest row by its own time",
+    "late": "rows that came after Kylin had closed their segment", "refused": "records that Kylin could not read",
 }  # fmt: skip
 
 
@@ -33,6 +34,8 @@ def health_router(gateway: Gateway) -> APIRouter:
     def ready() -> JSONResponse:
         reason = unready(gateway)
         checks = {f"ingest_{name}": one.state.reason is None for name, one in gateway.ingests.items()}
+        if gateway.kylin is not None:
+            checks["kylin"] = gateway.kylin.reason is None
         body = {"ready": reason is None, "checks": checks, "reason": reason}
         return JSONResponse(body, 200 if reason is None else 503)
 
@@ -56,12 +59,13 @@ class _Counters(Collector):
         for name in COUNTERS:
             counter = CounterMetricFamily(f"gradcube_cube_{name}", f"{name} since the cube was made", labels=["cube"])
             for cube, values in told["cubes"].items():
-                counter.add_metric([cube], values[name])
+                if name in values:
+                    counter.add_metric([cube], values[name])
             yield counter
         for name, text in _GAUGES.items():
             gauge = GaugeMetricFamily(f"gradcube_cube_{name}", text, labels=["cube"])
             for cube, values in told["cubes"].items():
-                if values[name] is not None:
+                if values.get(name) is not None:
                     gauge.add_metric([cube], values[name])
             yield gauge
         yield GaugeMetricFamily("gradcube_cube_ready", "1 while all topics are read", float(told["reason"] is None))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
 
-from gradcube.cube.asking import Answer
+from gradcube.cube.questions import Answer
 from gradcube.cube.sandbox.request import Busy
 
 

@@ -7,9 +7,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from gradcube.cube.asking import Answer, OutputColumn
 from gradcube.cube.guard import SCHEMA
 from gradcube.cube.model import Catalog
+from gradcube.cube.questions import Answer, OutputColumn
 from gradcube_cube.access import asker_of, check_project
 from gradcube_cube.bodies import kylin_question, read_object
 from gradcube_cube.descriptions import cube_name

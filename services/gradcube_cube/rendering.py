@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.csv
 
-from gradcube.cube.asking import Answer
+from gradcube.cube.questions import Answer
 from gradcube.cube.sandbox.cells import column_texts
 from gradcube_cube.kylin_errors import KylinError
 

@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from gradcube.cube.asking import Limits
+from gradcube.cube.questions import Limits
 from gradcube.errors import ConfigError
 from gradcube.security.settings import SecuritySettings
 from gradcube.settings import ServiceSettings
@@ -63,6 +63,15 @@ class CubeSettings(ServiceSettings):
     """Ingest stops while less is free on the store's disk."""
     forget_history: bool = False
     """A changed cube is switched to its new version even if rows are lost that the topic no longer has."""
+
+    kylin_url: str | None = Field(default=None, pattern=r"^https?://[^/@?#]+$")
+    """Of a Kylin's server; the cubes that it can hold are asked there, and not read into the store."""
+    kylin_user: str = "GATEWAY"
+    kylin_password_file: Path | None = None
+    """Of that account, of mode 600; `gradcube kylin up` says where it is."""
+    kylin_when_behind: Literal["answer", "wait", "refuse"] = "answer"
+    """While Kylin's receivers have more than `kylin_lag_records` unread: answer as partial, wait, or refuse."""
+    kylin_lag_records: int = Field(default=1000, ge=0)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -22,6 +22,8 @@ def status(gateway: Gateway) -> dict[str, Any]:
 
 def cube_status(gateway: Gateway, name: str) -> dict[str, Any]:
     """`freshness_seconds` is the age of the newest row by its own time, null for an empty cube."""
+    if name not in gateway.ingests:
+        return _in_kylin(gateway, name)
     store, ingest = gateway.store, gateway.ingests[name]
     offsets = {f"{topic}-{partition}": offset for (topic, partition), offset in sorted(store.offsets(name).items())}
     view = store.view
@@ -41,6 +43,22 @@ def cube_status(gateway: Gateway, name: str) -> dict[str, Any]:
     }
 
 
+def _in_kylin(gateway: Gateway, name: str) -> dict[str, Any]:
+    """`late` rows came after their segment was closed, `refused` records could not be read: both are in no answer."""
+    assert gateway.kylin is not None
+    seen = gateway.kylin.seen
+    return {
+        "engine": "kylin",
+        "topic": gateway.catalog.cubes[name].topic,
+        "version": seen.versions.get(name),
+        "switched": name in seen.versions,
+        "lag": seen.behind.get(name),
+        "late": seen.late.get(name),
+        "refused": seen.refused.get(name),
+        "reason": gateway.kylin.reason or (None if name in seen.versions else "not deployed to Kylin"),
+    }
+
+
 def unready(gateway: Gateway) -> str | None:
     """Why not every cube is being read, or nothing can be answered; None when all is well."""
     if gateway.audit.broken is not None:
@@ -49,4 +67,6 @@ def unready(gateway: Gateway) -> str | None:
     for name, ingest in gateway.ingests.items():
         if ingest.state.reason is not None:
             reasons.setdefault(ingest.state.reason, []).append(name)
+    if gateway.kylin is not None and gateway.kylin.reason is not None:
+        reasons[gateway.kylin.reason] = ["kylin"]
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()) or None

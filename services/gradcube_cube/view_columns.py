@@ -4,19 +4,17 @@ from dataclasses import replace
 from threading import Lock
 from uuid import uuid4
 
-from gradcube.cube.asking import Asking, Limits, OutputColumn, Question, SeesAll
 from gradcube.cube.kylin_types import KylinType
 from gradcube.cube.model import Catalog, Column
-from gradcube.cube.sandbox.pool import QueryPool
-from gradcube.cube.store import Store
+from gradcube.cube.questions import Engine, Limits, OutputColumn, Question, SeesAll
 
 
 class ViewColumns:
     """`of(name)` from any thread."""
 
-    def __init__(self, catalog: Catalog, store: Store, pool: QueryPool, timeout_seconds: float) -> None:
+    def __init__(self, catalog: Catalog, engine: Engine, timeout_seconds: float) -> None:
         self._catalog = catalog
-        self._asking = Asking(catalog, store, pool)
+        self._engine = engine
         self._limits = Limits(rows=1, timeout_seconds=timeout_seconds)
         self._lock = Lock()
         self._known: dict[str, tuple[Column, ...]] = {}
@@ -26,7 +24,7 @@ class ViewColumns:
         with self._lock:
             if name not in self._known:
                 question = Question(f'SELECT * FROM "{name}" WHERE 1 = 0', limits=self._limits)  # noqa: S608 - declared
-                answer = self._asking.submit(question, SeesAll(), uuid4().hex).result()
+                answer = self._engine.prepare(question, SeesAll(), uuid4().hex).start().result()
                 self._known[name] = tuple(map(self._column, answer.columns))
             return self._known[name]
 

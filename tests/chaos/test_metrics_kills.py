@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,6 @@ import duckdb
 import numpy as np
 import pytest
 from tests.integration.metrics.stand import MEASURES, WINDOWS, Fleet, Worker, facts_of, producer, read_all
-from tests.waiting import wait_until
 
 from gradcube.bus.local_broker import LocalBroker
 from gradcube.bus.topics import apply_topics, load_topics
@@ -149,8 +149,7 @@ def test_facts_and_findings_are_those_of_an_undisturbed_run(stage: Stage, tmp_pa
     assert {job: sum(map(len, rows.values())) for job, rows in recorded.items()} == feed.sent
     expected = {job: offline_facts(job, rows) for job, rows in recorded.items()}
     for job, facts in expected.items():
-        ids = {fact["FACT_ID"] for fact in facts}
-        wait_until(lambda job=job, ids=ids: ids <= ids_of(kafka, job), 120, f"facts of {job}, {stage.faults}", 1)
+        wait_for_all(stage, kafka, job, facts)
     for worker in stage.workers:
         worker.wait_ready()
     cube = rows_of_the_cube(kafka, tmp_path / "store")
@@ -163,6 +162,25 @@ def test_facts_and_findings_are_those_of_an_undisturbed_run(stage: Stage, tmp_pa
 def assert_both_work(stage: Stage) -> None:
     """Both workers have partitions: the group is shared out, and not one worker's alone."""
     assert all(worker.get("/ready")[1]["checks"]["assigned"] for worker in stage.workers)
+
+
+def wait_for_all(stage: Stage, kafka: KafkaSettings, job: str, expected: Sequence[Fact]) -> None:
+    """Every fact of a job is written; the error says which windows are missing, and what befell the workers."""
+    missing = {fact["FACT_ID"]: f"{fact['METRIC']} {fact['TS']}" for fact in expected}
+
+    def all_there() -> bool:
+        stage.revive()
+        for fact in facts_of(kafka, job):
+            missing.pop(fact["FACT_ID"], None)
+        return not missing
+
+    deadline = time.monotonic() + 120
+    while not all_there():
+        if time.monotonic() > deadline:
+            logs = "\n".join("\n".join(worker.log.read_text().splitlines()[-15:]) for worker in stage.workers)
+            some = sorted(missing.values())[:5]
+            raise AssertionError(f"{len(missing)} of {len(expected)} facts of {job}: {some}; {stage.faults}\n{logs}")
+        threading.Event().wait(1)
 
 
 def recorded_rows(kafka: KafkaSettings, job: str) -> dict[int, StepRows]:
@@ -186,10 +204,6 @@ def offline_facts(job: str, recorded: Mapping[int, StepRows]) -> list[Fact]:
     for partition, rows in recorded.items():
         windows.add(rows, ("gradcube.steps", partition))
     return windows.facts(windows.close(1 << 62), JobDescription(job))
-
-
-def ids_of(kafka: KafkaSettings, job: str) -> set[str]:
-    return {fact["FACT_ID"] for fact in facts_of(kafka, job)}
 
 
 def rows_of_the_cube(kafka: KafkaSettings, directory: Path) -> dict[str, list[dict[str, Any]]]:

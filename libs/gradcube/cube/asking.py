@@ -1,96 +1,20 @@
-"""A statement and who asks in, the answer out: translated, over a snapshot as he sees it, in the query pool."""
+"""The embedded engine: a translated statement over a snapshot as its asker sees it, in the query pool."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
 
 from gradcube.cube.guard import SCHEMA
-from gradcube.cube.kylin_types import KylinType, from_duckdb
-from gradcube.cube.model import Catalog, CubeModel
-from gradcube.cube.sandbox.cells import rows
+from gradcube.cube.kylin_types import from_duckdb
+from gradcube.cube.model import Catalog
+from gradcube.cube.questions import Answer, OutputColumn, Question, Sight
 from gradcube.cube.sandbox.pool import QueryPool
-from gradcube.cube.sandbox.request import Request, Result, View
+from gradcube.cube.sandbox.request import Progress, Request, Result, View
 from gradcube.cube.store import Snapshot, Store
 from gradcube.cube.translate import Statement, translate
 
 
-class Sight(Protocol):
-    """What somebody sees of the store's relations. `columns` are those of the relation: a cube's rows, or a rollup."""
-
-    def may_read(self, model: CubeModel, columns: Sequence[str]) -> bool:
-        """Whether he may read that relation at all."""
-        ...
-
-    def restricted(self, model: CubeModel, columns: Sequence[tuple[str, str]], select: str) -> str:
-        """The same columns (name, DuckDB type) of the rows he may see. Raises Forbidden when it is none."""
-        ...
-
-
-class SeesAll:
-    """Of somebody from whom nothing is hidden."""
-
-    def may_read(self, model: CubeModel, columns: Sequence[str]) -> bool:
-        """Yes."""
-        del model, columns
-        return True
-
-    def restricted(self, model: CubeModel, columns: Sequence[tuple[str, str]], select: str) -> str:
-        """As it is."""
-        del model, columns
-        return select
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one statement may take."""
-
-    rows: int = 50_000
-    result_bytes: int = 64 * 2**20
-    timeout_seconds: float = 30.0
-
-
-@dataclass(frozen=True)
-class Question:
-    """One SELECT in Kylin's SQL. `limit` rows from `offset`, 0 for as many as `limits` allow."""
-
-    sql: str
-    limit: int = 0
-    offset: int = 0
-    parameters: Sequence[Mapping[str, Any]] = ()
-    limits: Limits = Limits()
-
-    @property
-    def most(self) -> int:
-        """Rows of the answer at most."""
-        return min(self.limit, self.limits.rows) if self.limit > 0 else self.limits.rows
-
-
-@dataclass(frozen=True)
-class OutputColumn:
-    """`source` is (cube, column) when it shows a cube's column unchanged."""
-
-    name: str
-    type: KylinType
-    source: tuple[str, str] | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`partial`: the server's row limit cut it. `relations` were read."""
-
-    columns: tuple[OutputColumn, ...]
-    result: Result
-    partial: bool
-    relations: tuple[str, ...]
-
-    @property
-    def rows(self) -> list[list[str | None]]:
-        """Every cell as Kylin's JSON carries it. Costs about a microsecond a cell each time."""
-        return rows(self.result.batches)
-
-
-class Prepared:
+class PreparedQuery:
     """A statement that was translated: `start` it, or `close` it. What was committed before is what it sees."""
 
     def __init__(
@@ -119,7 +43,7 @@ class Asking:
     def __init__(self, catalog: Catalog, store: Store, pool: QueryPool) -> None:
         self._catalog, self._store, self._pool = catalog, store, pool
 
-    def prepare(self, question: Question, sight: Sight, query_id: str) -> Prepared:
+    def prepare(self, question: Question, sight: Sight, query_id: str) -> PreparedQuery:
         """`query_id` names it to the pool. Raises QueryError, and what `sight` raises."""
         snapshot = self._store.snapshot()
         try:
@@ -132,11 +56,19 @@ class Asking:
         request = Request(
             statement.sql, views, question.most, limits.result_bytes, limits.timeout_seconds, query_id
         )  # fmt: skip
-        return Prepared(request, lambda result: _answer(result, statement, question), snapshot, self._pool)
+        return PreparedQuery(request, lambda result: _answer(result, statement, question), snapshot, self._pool)
 
     def submit(self, question: Question, sight: Sight, query_id: str) -> "Future[Answer]":
         """The answer to come. Raises QueryError, Busy when the line is full, and what `sight` raises."""
         return self.prepare(question, sight, query_id).start()
+
+    def cancel(self, query_id: str) -> bool:
+        """As the pool's."""
+        return self._pool.cancel(query_id)
+
+    def progress(self, query_id: str) -> Progress | None:
+        """As the pool's."""
+        return self._pool.progress(query_id)
 
     def _translate(self, question: Question, snapshot: Snapshot, sight: Sight) -> Statement:
         return translate(

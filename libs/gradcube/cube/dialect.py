@@ -44,12 +44,44 @@ class Kylin(Dialect):
     class Generator(writer.Generator):
         """Writes Kylin's functions back, so that Kylin itself can be sent a statement with its views in it."""
 
+        TRANSFORMS = {  # noqa: RUF012 - sqlglot's way
+            **writer.Generator.TRANSFORMS,
+            exp.Length: lambda self, node: self.func("CHAR_LENGTH", node.this),
+            exp.DayOfMonth: lambda self, node: self.func("DAYOFMONTH", node.this),
+            exp.DayOfWeek: lambda self, node: self.func("DAYOFWEEK", node.this),
+            exp.DayOfYear: lambda self, node: self.func("DAYOFYEAR", node.this),
+            exp.ApproxDistinct: lambda self, node: self.func("APPROX_COUNT_DISTINCT", node.this),
+            exp.Pow: lambda self, node: self.func("POWER", node.this, node.expression),
+            exp.Log: lambda self, node: _log(self, node),
+            exp.Trim: lambda self, node: _trim(self, node),
+            exp.CurrentTimestamp: lambda *_: "CURRENT_TIMESTAMP",
+            exp.CurrentDate: lambda *_: "CURRENT_DATE",
+        }
+
+        def paren_sql(self, expression: exp.Paren) -> str:
+            """TIMESTAMPADD again, where `_timestamp_add` made a sum of it."""
+            added = expression.this
+            moved = added.expression if isinstance(added, exp.Add) else None
+            interval = moved.expression if isinstance(moved, exp.Mul) else None
+            if not isinstance(moved, exp.Mul) or not isinstance(interval, exp.Interval) or interval.unit is None:
+                return super().paren_sql(expression)
+            return self.func("TIMESTAMPADD", exp.Var(this=interval.unit.name.upper()), moved.this.unnest(), added.this)
+
         def anonymous_sql(self, expression: exp.Anonymous) -> str:
             """A call by its name, which here is DuckDB's."""
             name, values = expression.name.upper(), expression.expressions
             if name == "DATE_SUB":
                 return self.func("TIMESTAMPDIFF", exp.Var(this=values[0].name.upper()), *values[1:])
             return self.func(_WRITTEN.get(name, name), *values)
+
+
+def _log(kylin: writer.Generator, node: exp.Log) -> str:
+    return kylin.func("LOG10", node.expression) if node.this.name == "10" else kylin.log_sql(node)
+
+
+def _trim(kylin: writer.Generator, node: exp.Trim) -> str:
+    side, characters = node.args.get("position") or "BOTH", node.expression or exp.Literal.string(" ")
+    return f"TRIM({side} {kylin.sql(characters)} FROM {kylin.sql(node.this)})"
 
 
 def _unescape(tokens: list[Token]) -> list[Token]:

@@ -34,6 +34,22 @@ def column_of(node: exp.Column, catalog: Catalog) -> tuple[CubeModel, Column] | 
     return None
 
 
+def origin_of(node: exp.Column, catalog: Catalog, steps: int = MAX_STEPS) -> tuple[CubeModel, Column] | None:
+    """As `column_of`, also through subqueries and WITH that give a cube's column on as it is."""
+    if (found := column_of(node, catalog)) is not None or steps == 0:
+        return found
+    select = node.parent_select
+    if not isinstance(select, exp.Select):
+        return None
+    for alias, source in sources_of(select).items():
+        query = _query_of(source, select) if node.table in ("", alias) else None
+        place = None if query is None else _place(query, node.name)
+        if query is not None and place is not None:
+            output = outermost(query).expressions[place].unalias()
+            return origin_of(output, catalog, steps - 1) if isinstance(output, exp.Column) else None
+    return None
+
+
 class WholeNumbers:
     """Which values are whole numbers (Kylin's INTEGER and BIGINT), so that their sums and quotients are, too.
 

@@ -47,17 +47,22 @@ def translate(
     not to be read, as by somebody whose rows it cannot tell apart, is left out of the catalog. Raises QueryError.
     """
     try:
-        tree = parse(sql, catalog.names)
-        bind(tree, parameters)
-        name_as_kylin(tree)
-        expand_views(tree, catalog)
-        return _finish(tree, catalog, limit, offset, schema)
+        return _finish(resolve(sql, catalog, parameters), catalog, limit, offset, schema)
     except RecursionError as error:
         raise QueryError("Not Supported SQL. The statement is nested too deep.") from error
 
 
+def resolve(sql: str, catalog: Catalog, parameters: Sequence[Mapping[str, Any]]) -> exp.Query:
+    """The checked statement, still in Kylin's terms: values bound, names as Kylin takes them, views written out."""
+    tree = parse(sql, catalog.names)
+    bind(tree, parameters)
+    name_as_kylin(tree)
+    expand_views(tree, catalog)
+    return tree
+
+
 def _finish(tree: exp.Query, catalog: Catalog, limit: int, offset: int, schema: str | None) -> Statement:
-    sources = _sources(outermost(tree), catalog)
+    sources = output_sources(tree, catalog)
     if _is_shallow(tree):
         route(tree, catalog)
     relations = _relations(tree, schema)
@@ -65,7 +70,7 @@ def _finish(tree: exp.Query, catalog: Catalog, limit: int, offset: int, schema: 
         count_as_kylin(tree, catalog)
     whole = rewrite(tree)
     assert isinstance(whole, exp.Query)
-    return Statement(_limited(whole, limit, offset).sql(dialect="duckdb", comments=False), sources, relations)
+    return Statement(limited(whole, limit, offset).sql(dialect="duckdb", comments=False), sources, relations)
 
 
 def _is_shallow(tree: exp.Expr) -> bool:
@@ -76,7 +81,8 @@ def _is_shallow(tree: exp.Expr) -> bool:
     return not level
 
 
-def _limited(tree: exp.Query, limit: int, offset: int) -> exp.Query:
+def limited(tree: exp.Query, limit: int, offset: int) -> exp.Query:
+    """At most `limit` rows from `offset`, unless the statement says so itself."""
     if not (tree.args.get("limit") or tree.args.get("fetch")):
         tree = tree.limit(limit, copy=False)
     if offset and not tree.args.get("offset"):
@@ -93,7 +99,9 @@ def _relations(tree: exp.Query, schema: str | None) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _sources(select: exp.Select, catalog: Catalog) -> dict[str, tuple[str, str]]:
+def output_sources(tree: exp.Query, catalog: Catalog) -> dict[str, tuple[str, str]]:
+    """(cube, column) behind each plain output column of a resolved statement."""
+    select = outermost(tree)
     found: dict[str, tuple[str, str]] = {}
     for output in select.expressions:
         if output.is_star:

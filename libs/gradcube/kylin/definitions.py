@@ -8,6 +8,8 @@ from gradcube.cube.model import ROWS_COUNT, Column, CubeModel, Rollup
 from gradcube.errors import ConfigError
 
 SCHEMA = "DEFAULT"
+PARSER = "gradcube.kylin.RowParser"
+"""Our class in the receivers: Kylin's own counts a null measure as 0, and a row that comes twice as two."""
 STREAMING = 20
 """Kylin's number of a table that is a Kafka topic."""
 _ENGINE_MAP_REDUCE, _STORAGE_STREAM = 2, 3
@@ -29,6 +31,8 @@ def why_not(model: CubeModel) -> str | None:
     """Why Kylin cannot hold the cube; None when it can."""
     if model.source.format != "json" or model.source.unpivot or model.source.when or model.source.words:
         return "its topic is not flat JSON"
+    if any("/" in path or path.startswith("$") for _, path in model.source.fields):
+        return "a column is put together from several fields, or is the record's own time"
     if model.filters:
         return "it leaves out some records"
     if model.retention.latest:
@@ -52,13 +56,13 @@ def stream(model: CubeModel, table_name: str, project: str, bootstrap: str) -> d
     return {
         "name": f"{SCHEMA}.{table_name}",
         "project_name": project,
-        "properties": {"topic": model.topic, "bootstrap.servers": bootstrap},
+        "properties": {"topic": model.topic, "bootstrap.servers": bootstrap, "message.parser": PARSER},
         "parser_info": {
             "ts_col_name": model.time,
             "ts_parser": "org.apache.kylin.stream.source.kafka.LongTimeParser",
             "ts_pattern": "MS",
             "format_ts": False,
-            "field_mapping": dict(model.source.fields),
+            "field_mapping": {**dict(model.source.fields), "$key": dict(model.source.fields).get(model.key, model.key)},
         },
     }
 
@@ -99,6 +103,11 @@ def cube(model: CubeModel, table_name: str, model_name: str, name: str, windows:
         "status_need_notify": [], "notify_list": [], "mandatory_dimension_set_list": [],
         "override_kylin_properties": _settings(model, windows),
     }  # fmt: skip
+
+
+def columns_held(model: CubeModel) -> tuple[Column, ...]:
+    """Every column that its table has there."""
+    return (*dimensions(model), *model.of_kind("measure"))
 
 
 def dimensions(model: CubeModel) -> tuple[Column, ...]:

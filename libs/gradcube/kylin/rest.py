@@ -15,13 +15,21 @@ _MESSAGE_CHARACTERS = 300
 
 
 class KylinError(GradcubeError):
-    """Kylin said no, or nothing that can be understood."""
+    """Kylin said no, or nothing that can be understood. `words` are its own, without ours around them."""
 
     exit_code = 69
+
+    def __init__(self, message: str, words: str = "") -> None:
+        super().__init__(message)
+        self.words = words
 
 
 class KylinAbsent(KylinError):
     """Nobody answers, or too late; asking again may help."""
+
+
+class KylinLate(KylinAbsent):
+    """It took longer than it may."""
 
 
 class KylinDenied(KylinError):
@@ -93,32 +101,35 @@ class KylinRest:
         *,
         body: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        timeout_seconds: float = _ASK_SECONDS,
     ) -> Any:
         """Asks once."""
+        asked = f"{method} {path}"
         try:
-            answer = self._http.request(method, path, json=body, params=parameters)
+            with self._http.stream(
+                method, path, json=body, params=parameters, timeout=timeout_seconds
+            ) as answer:  # fmt: skip
+                content = _read(asked, answer)
         except httpx.TimeoutException as error:
-            raise KylinAbsent(
-                f"{method} {path}: no answer within {_ASK_SECONDS:.0f} s; look at gradcube kylin status"
+            raise KylinLate(
+                f"{asked}: no answer within {timeout_seconds:.0f} s; look at gradcube kylin status"
             ) from error
         except httpx.HTTPError as error:
-            raise KylinAbsent(f"{method} {path}: {error}; start it with gradcube kylin up") from error
-        return _content(f"{method} {path}", answer)
+            raise KylinAbsent(f"{asked}: {error}; start it with gradcube kylin up") from error
+        if answer.is_success and not (isinstance(content, dict) and content.get("successful") is False):
+            return content
+        raise _error(asked, answer.status_code, _message(content) or answer.reason_phrase)
 
 
-def _content(asked: str, answer: httpx.Response) -> Any:
-    if len(answer.content) > MAX_ANSWER_BYTES:
-        raise KylinError(f"{asked}: the answer has {len(answer.content)} bytes, {MAX_ANSWER_BYTES} are read")
-    content = _json(answer)
-    if answer.is_success and not (isinstance(content, dict) and content.get("successful") is False):
-        return content
-    raise _error(asked, answer.status_code, _message(content) or answer.reason_phrase)
-
-
-def _json(answer: httpx.Response) -> Any:
-    """None for nothing and for a page of HTML, which Kylin sends with 401, 403 and 404."""
+def _read(asked: str, answer: httpx.Response) -> Any:
+    """The body's JSON; None for nothing and for a page of HTML, which Kylin sends with 401, 403 and 404."""
+    body = bytearray()
+    for part in answer.iter_bytes():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            raise KylinError(f"{asked}: the answer has more than {MAX_ANSWER_BYTES} bytes; ask for less at once")
     try:
-        return answer.json() if answer.content else None
+        return json.loads(body) if body else None
     except (json.JSONDecodeError, UnicodeDecodeError):
         return None
 
@@ -133,14 +144,15 @@ def _error(asked: str, status: int, message: str) -> KylinError:
     said, words = f"{asked}: {status} {message}", message.lower()
     if status in (401, 403) or any(one in words for one in _DENIED):
         return KylinDenied(
-            f"{said}; is the account's password file that of this Kylin, and has it a right on the project?"
+            f"{said}; is the account's password file that of this Kylin, and has it a right on the project?",
+            message,
         )
     if any(one in words for one in _ABSENT):
-        return KylinAbsent(f"{said}; a server or receiver is starting or gone: gradcube kylin status")
+        return KylinAbsent(f"{said}; a server or receiver is starting or gone: gradcube kylin status", message)
     if status == 404 or any(one in words for one in _MISSING):
-        return KylinMissing(f"{said}; deploy it first: gradcube cube deploy --target kylin")
+        return KylinMissing(f"{said}; deploy it first: gradcube cube deploy --target kylin", message)
     if any(one in words for one in _CONFLICTS):
-        return KylinConflict(f"{said}; look at what is there: gradcube cube status --target kylin")
+        return KylinConflict(f"{said}; look at what is there: gradcube cube status --target kylin", message)
     if status < 500:
-        return KylinRefused(f"{said}; the declaration asks for what Kylin has not: docs/kylin.md")
-    return KylinError(f"{said}; the server's log says more: gradcube kylin status names its folder")
+        return KylinRefused(f"{said}; the declaration asks for what Kylin has not: docs/kylin.md", message)
+    return KylinError(f"{said}; the server's log says more: gradcube kylin status names its folder", message)

@@ -18,7 +18,7 @@ _ROLLUP_ENDS = ("__SUM", "__MIN", "__MAX")
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who has proved who he is, and what he sees of the store (a `gradcube.cube.asking.Sight`).
+    """Somebody who has proved who he is, and what he sees of the store (a `gradcube.cube.questions.Sight`).
 
     `masked` are names of columns, `COLUMN` or `CUBE.COLUMN`, in upper case; `jobs` and `projects` are patterns.
     """

@@ -16,7 +16,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gradcube.cube import asking
+from gradcube.cube import questions
+from gradcube.cube.asking import Asking
 from gradcube.cube.guard import parse
 from gradcube.cube.model import Catalog
 from gradcube.cube.naming import name_as_kylin
@@ -76,9 +77,9 @@ class Gradcube:
         if self._pool is None:
             settings = PoolSettings(workers=1, memory_bytes=10**9, threads=THREADS)
             self._pool = QueryPool(self.store.directory, settings)
-        asker = asking.Asking(self._catalog, self.store, self._pool)
-        limits = asking.Limits(timeout_seconds=120)
-        answer = asker.submit(asking.Question(question.sql, limits=limits), asking.SeesAll(), "bench").result()
+        asker = Asking(self._catalog, self.store, self._pool)
+        limits = questions.Limits(timeout_seconds=120)
+        answer = asker.submit(questions.Question(question.sql, limits=limits), questions.SeesAll(), "bench").result()
         return [tuple(map(_plain, row.values())) for batch in answer.result.batches for row in batch.to_pylist()]
 
     def close(self) -> None:

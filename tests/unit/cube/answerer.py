@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
-from gradcube.cube.asking import Answer, Asking, Limits, Question, SeesAll
+from gradcube.cube.asking import Asking
+from gradcube.cube.questions import Answer, Limits, Question, SeesAll
 
 
 class Answerer:

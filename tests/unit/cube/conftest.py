@@ -5,9 +5,10 @@ import pytest
 from tests.unit.cube.answerer import Answerer
 from tests.unit.cube.facts import value
 
-from gradcube.cube.asking import Asking, Limits
+from gradcube.cube.asking import Asking
 from gradcube.cube.columns import decode_facts
 from gradcube.cube.model import Catalog, CubeModel, load_catalog, load_cube
+from gradcube.cube.questions import Limits
 from gradcube.cube.sandbox.pool import QueryPool
 from gradcube.cube.sandbox.request import PoolSettings
 from gradcube.cube.store import Store

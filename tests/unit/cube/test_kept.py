@@ -5,7 +5,7 @@ from concurrent.futures import Future
 import pytest
 from tests.unit.cube.test_rendering import answer
 
-from gradcube.cube.asking import Answer
+from gradcube.cube.questions import Answer
 from gradcube.cube.sandbox.request import Busy
 from gradcube_cube.kept import Kept, KeptResults
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.cube.answerer import Answerer
 
-from gradcube.cube.asking import Answer, OutputColumn
 from gradcube.cube.kylin_types import from_duckdb
+from gradcube.cube.questions import Answer, OutputColumn
 from gradcube.cube.sandbox.request import Result
 from gradcube_cube.kylin_errors import KylinError
 from gradcube_cube.rendering import ARROW, CSV, JSON, accepted, parts

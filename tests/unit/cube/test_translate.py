@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.cube.answerer import Answerer
 
-from gradcube.cube.asking import Limits
 from gradcube.cube.model import Catalog, CubeModel
+from gradcube.cube.questions import Limits
 from gradcube.cube.sandbox.request import Busy
 from gradcube.cube.translate import translate
 from gradcube.errors import QueryError

@@ -13,10 +13,12 @@ from typing import Any
 from gradcube.cube.deploy.plan import DeployedVersion, Outcome, Step, shape_of
 from gradcube.cube.model import Catalog, CubeModel
 from gradcube.kylin import definitions
+from gradcube.kylin.accounts import GATEWAY
 from gradcube.kylin.definitions import Windows
 from gradcube.kylin.rest import KylinConflict, KylinError, KylinMissing, KylinRest
 
-_NOTE = "gradcube"
+NOTE = "gradcube"
+"""The member of a description, of a project or a model, that is ours."""
 _PAGE = 1000
 
 
@@ -85,9 +87,10 @@ class KylinDeployment:
     def _create(self, cube: str) -> None:
         model = self._catalog.cubes[cube]
         names = Names(cube, self._number(cube))
-        note = json.dumps({_NOTE: {"cube": cube, "number": names.number, "shape": shape_of(model)}})
+        note = json.dumps({NOTE: {"cube": cube, "number": names.number, "shape": shape_of(model)}})
         table, stream = definitions.table(model, names.table), self._stream(cube, names)
         self._make("projects", {"projectDescData": json.dumps(_project(self._project, {}))})
+        self._let_the_gateway_read()
         self._make("streaming_v2", self._of_project(tableData=table, streamingConfig=stream))
         described = definitions.data_model(model, names.table, names.model, note)
         self._make("models", self._of_project(modelDescData=described, modelName=names.model))
@@ -111,6 +114,13 @@ class KylinDeployment:
     def _make(self, path: str, body: Mapping[str, Any]) -> None:
         with suppress(KylinConflict):  # it was made before
             self._rest.post(path, body)
+
+    def _let_the_gateway_read(self) -> None:
+        """The one right that it has; who may see what of the answers is the gateway's to say."""
+        path = f"access/ProjectInstance/{(self._found() or {})['uuid']}"
+        known = {entry["sid"].get("principal") for entry in self._rest.get(path)}
+        if GATEWAY not in known:
+            self._rest.post(path, {"sid": GATEWAY, "principal": True, "permission": "READ"})
 
     def _of_project(self, **parts: Any) -> dict[str, Any]:
         """Kylin wants JSON as text within JSON."""
@@ -151,7 +161,7 @@ class KylinDeployment:
             return
         for one in self._rest.get("models", projectName=self._project, pageOffset=0, pageSize=_PAGE):
             with suppress(ValueError, KeyError, TypeError):  # a model that is none of ours
-                note = json.loads(one["description"])[_NOTE]
+                note = json.loads(one["description"])[NOTE]
                 yield Names(note["cube"], note["number"]), note["shape"]
 
     def _is_declared(self, cube: str, shape: Any) -> bool:
@@ -187,7 +197,7 @@ class KylinDeployment:
     def _serving(self) -> dict[str, int]:
         found = self._found()
         try:
-            return {str(cube): int(number) for cube, number in json.loads((found or {})["description"])[_NOTE].items()}
+            return {str(cube): int(number) for cube, number in json.loads((found or {})["description"])[NOTE].items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             return {}
 
@@ -201,7 +211,7 @@ class KylinDeployment:
 
 
 def _project(name: str, serving: Mapping[str, int]) -> dict[str, Any]:
-    return {"name": name, "description": json.dumps({_NOTE: serving}), "override_kylin_properties": {}}
+    return {"name": name, "description": json.dumps({NOTE: serving}), "override_kylin_properties": {}}
 
 
 def _address(node: Mapping[str, Any]) -> tuple[str, int]:

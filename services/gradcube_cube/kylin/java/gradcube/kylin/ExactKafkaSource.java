@@ -25,6 +25,7 @@ public final class ExactKafkaSource extends KafkaSource {
     public IStreamingConnector createStreamingConnector(String cube, List<Partition> partitions, ConsumerStartProtocol start,
             StreamingSegmentManager segments) {
         IStreamingConnector connector = super.createStreamingConnector(cube, partitions, start, segments);
+        ((KafkaConnector) connector).passOverRepeated(new RecentRows(), segments.getConsumePosition());
         String checkpoint = segments.getCheckPointSourcePosition();
         if (checkpoint == null) {
             forgetFragments();

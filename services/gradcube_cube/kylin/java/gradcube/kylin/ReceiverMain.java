@@ -58,6 +58,7 @@ public final class ReceiverMain {
         ServletContextHandler handler = new ServletContextHandler();
         handler.setContextPath("/kylin");
         handler.addServlet(new ServletHolder(new DispatcherServlet(spring)), "/api/*");
+        handler.addServlet(new ServletHolder(new SegmentsServlet()), "/api/gradcube/segments");
         return handler;
     }
 }

@@ -1,10 +1,13 @@
 package org.apache.kylin.stream.source.kafka.consumer;
 
+import gradcube.kylin.RecentRows;
+import gradcube.kylin.RowParser;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
@@ -14,15 +17,18 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kylin.stream.core.consumer.ConsumerStartMode;
 import org.apache.kylin.stream.core.consumer.IStreamingConnector;
 import org.apache.kylin.stream.core.model.StreamingMessage;
+import org.apache.kylin.stream.core.source.ISourcePosition;
 import org.apache.kylin.stream.core.source.IStreamingMessageParser;
 import org.apache.kylin.stream.core.source.IStreamingSource;
+import org.apache.kylin.stream.core.source.MessageFormatException;
 import org.apache.kylin.stream.core.source.Partition;
+import org.apache.kylin.stream.source.kafka.KafkaPosition;
 import org.apache.kylin.stream.source.kafka.KafkaSource;
 
 /**
  * Reads a topic for one cube. It is found before Kylin 3.1.3's class of the same name, which after every restart reads all
  * partitions from their beginning: it asks Kafka to do so with those that have no position, and Kafka takes an empty
- * collection for all of them. Here each partition is asked for by itself.
+ * collection for all of them. Here each partition is asked for by itself, and a row that comes again is passed over.
  */
 public class KafkaConnector implements IStreamingConnector {
     private static final Duration PATIENCE = Duration.ofMillis(100);
@@ -35,6 +41,9 @@ public class KafkaConnector implements IStreamingConnector {
     private List<Partition> partitions = Collections.emptyList();
     private ConsumerStartMode mode = ConsumerStartMode.EARLIEST;
     private Map<Integer, Long> next = Collections.emptyMap();
+    private RecentRows recent;
+    private boolean learnt;
+    private ISourcePosition read;
 
     @SuppressWarnings({"rawtypes", "unchecked"}) // Kylin's factory passes the raw type
     public KafkaConnector(Map<String, Object> settings, String topic, IStreamingMessageParser parser, KafkaSource source) {
@@ -70,13 +79,71 @@ public class KafkaConnector implements IStreamingConnector {
         }
     }
 
+    /** A row whose key was read a while ago is passed over. `read` is told of records that become no rows. */
+    public void passOverRepeated(RecentRows recent, ISourcePosition read) {
+        this.recent = recent;
+        this.read = read;
+    }
+
     @Override
     public StreamingMessage nextEvent() {
+        learnRecent();
+        for (ConsumerRecord<byte[], byte[]> record = next(); record != null; record = fetched.poll()) {
+            StreamingMessage row = parse(record);
+            if (recent == null || recent.add(row.getParams().get(RowParser.KEY))) {
+                return row;
+            }
+            read.update(row.getSourcePosition());
+        }
+        return null;
+    }
+
+    private ConsumerRecord<byte[], byte[]> next() {
         if (fetched.isEmpty()) {
             consumer.poll(PATIENCE).forEach(fetched::add);
         }
-        ConsumerRecord<byte[], byte[]> record = fetched.poll();
-        return record == null ? null : parser.parse(record);
+        return fetched.poll();
+    }
+
+    private StreamingMessage parse(ConsumerRecord<byte[], byte[]> record) {
+        try {
+            return parser.parse(record);
+        } catch (MessageFormatException error) {
+            if (read != null) { // else a bad record at the end would be a lag for ever
+                read.update(new KafkaPosition.KafkaPartitionPosition(record.partition(), record.offset()));
+            }
+            throw error;
+        }
+    }
+
+    /** The keys of the rows before the first one: a row may come again after a start, too. */
+    private void learnRecent() {
+        if (learnt || recent == null) {
+            return;
+        }
+        learnt = true;
+        Map<TopicPartition, Long> starts = new HashMap<>();
+        consumer.assignment().forEach(one -> starts.put(one, consumer.position(one)));
+        Map<TopicPartition, Long> first = consumer.beginningOffsets(starts.keySet());
+        long each = recent.most() / Math.max(1, starts.size());
+        starts.forEach((one, start) -> consumer.seek(one, Math.max(first.get(one), start - each)));
+        while (starts.entrySet().stream().anyMatch(one -> consumer.position(one.getKey()) < one.getValue())) {
+            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(PATIENCE)) {
+                if (record.offset() < starts.get(new TopicPartition(record.topic(), record.partition()))) {
+                    learn(record);
+                }
+            }
+        }
+        starts.forEach(consumer::seek);
+        recent.startCounting();
+    }
+
+    private void learn(ConsumerRecord<byte[], byte[]> record) {
+        try {
+            recent.add(parser.parse(record).getParams().get(RowParser.KEY));
+        } catch (MessageFormatException error) {
+            return; // it was told of when it was read
+        }
     }
 
     @Override

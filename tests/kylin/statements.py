@@ -1,0 +1,133 @@
+"""Drawn aggregations over FACTS: dimensions, time grains, filters, having, order and limit."""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+TEXTS = {
+    "JOB": ["gpt-1b-web", "gpt-125m-code", "bert", "nobody", "it's"], "MODEL": ["gpt-1b", "bert"], "DATASET": ["web", "code", ""],
+    "HARDWARE": ["cpu", "8 x NVIDIA H100 80GB HBM3"], "SUBJECT_KIND": ["job", "rank", "node"], "SUBJECT": ["0", "3", "bert"],
+    "NODE": ["", "node-a", "node-d"], "FAMILY": ["latency", "quality", "resource"],
+    "METRIC": ["loss", "step_seconds", "sync_wait_seconds", "tokens_per_second"],
+}  # fmt: skip
+NUMBERS = {
+    "WINDOW_SECONDS": [9, 10, 60],
+    "ATTEMPT": [0, 1],
+    "STAGE": [0, 1],
+    "MODEL_PARAMETERS": [1_000_000, 1_100_000_000],
+}
+TIMES = ["MINUTE_START", "HOUR_START"]
+MOMENTS = ["2026-11-23 10:00:00", "2026-11-24 04:30:00", "2026-11-24 09:02:00", "2026-11-25 00:00:00"]
+GRAINS = ["MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"]
+AGGREGATES = [
+    "count(*)", "count(METRIC_VALUE)", "sum(METRIC_VALUE)", "min(METRIC_VALUE)", "max(METRIC_VALUE)", "sum(METRIC_SUM)",
+    "min(METRIC_MIN)", "max(METRIC_MAX)", "sum(SAMPLES)", "avg(METRIC_VALUE)", "avg(SAMPLES)", "count(distinct JOB)",
+    "count(distinct SUBJECT)", "sum(METRIC_SUM) / sum(SAMPLES)", "min(MINUTE_START)", "max(DAY_START)",
+    "max(MODEL_PARAMETERS)", "round(sum(METRIC_VALUE) / count(*), 2)", "max(ATTEMPT) + 1", "min(JOB)", "2 * count(*)",
+    "cast(sum(SAMPLES) as double) / 3", "sum(SAMPLES) / 7", "case when count(*) > 100 then 'many' else 'few' end",
+    "coalesce(min(NODE), 'none')", "timestampdiff(MINUTE, min(MINUTE_START), max(MINUTE_START))",
+]  # fmt: skip
+"""What facts.yaml declares for every engine, and arithmetic over it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`ordered` when no two rows may change places; `groups` are the first columns."""
+
+    sql: str
+    groups: int
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """A condition on a dimension of texts."""
+    name = draw(st.sampled_from(sorted(TEXTS)))
+    some = draw(st.lists(st.sampled_from(TEXTS[name]), min_size=1, max_size=3, unique=True))
+    one = _quoted(some[0])
+    several = ", ".join(map(_quoted, some))
+    return draw(
+        st.sampled_from([
+            f"{name} = {one}", f"{name} <> {one}", f"{name} in ({several})", f"{name} not in ({several})",
+            f"{name} like {_quoted(some[0][:2] + '%')}",
+            f"{name} like {_quoted('%' + some[0][1:])}", f"{name} like {_quoted('_' + some[0][1:3] + '%')}",
+            f"{name} not like {_quoted('%' + some[0][2:4] + '%')}", f"{name} >= {one}", f"upper({name}) = upper({one})",
+            f"{name} is not null", f"{name} between {one} and 'z'", f"not ({name} = {one})",
+        ])
+    )  # fmt: skip
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> str:
+    """A condition on a dimension of whole numbers."""
+    name = draw(st.sampled_from(sorted(NUMBERS)))
+    value = draw(st.sampled_from(NUMBERS[name]))
+    sign = draw(st.sampled_from(["=", "<>", "<", "<=", ">", ">="]))
+    return draw(
+        st.sampled_from(
+            [f"{name} {sign} {value}", f"{name} between {value} and {value + 5}", f"{name} in ({value}, 7)"]
+        )
+    )
+
+
+@st.composite
+def times(draw: st.DrawFn) -> str:
+    """A condition on a derived time."""
+    name, sign = draw(st.sampled_from(TIMES)), draw(st.sampled_from(["<", "<=", ">", ">="]))
+    moment, grain = draw(st.sampled_from(MOMENTS)), draw(st.sampled_from(GRAINS))
+    return draw(
+        st.sampled_from([
+            f"{name} {sign} TIMESTAMP '{moment}'", f"{name} {sign} '{moment}'", f"{name} {sign} DATE '{moment[:10]}'",
+            f"DAY_START {sign} DATE '{moment[:10]}'", f"DAY_START = '{moment[:10]}'",
+            f"floor({name} to {grain}) {sign} TIMESTAMP '{moment}'", f"extract(hour from {name}) {sign} 9",
+            f"{name} {sign} timestampadd(HOUR, -3, TIMESTAMP '{moment}')", f"{name} < current_timestamp",
+            f"cast({name} as date) {sign} DATE '{moment[:10]}'", f"DAY_START {sign} TIMESTAMP '{moment}'",
+        ])
+    )  # fmt: skip
+
+
+def conditions() -> st.SearchStrategy[str]:
+    """One, or several joined."""
+    one = st.one_of(texts(), numbers(), times())
+    joined = st.tuples(one, st.sampled_from(["and", "or"]), one).map(
+        lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"
+    )
+    return st.one_of(one, joined)
+
+
+def groupings() -> st.SearchStrategy[str]:
+    """What rows are put together by: dimensions, times in grains, and what can be computed of them."""
+    grained = st.tuples(st.sampled_from([*TIMES, "DAY_START"]), st.sampled_from(GRAINS))
+    return st.one_of(
+        st.sampled_from([*sorted(TEXTS), *sorted(NUMBERS), *TIMES, "DAY_START"]),
+        grained.map(lambda one: f"floor({one[0]} to {one[1]})"),
+        st.sampled_from([
+            "upper(JOB)", "ATTEMPT + 1", "substring(METRIC, 1, 3)", "case when ATTEMPT = 0 then JOB else 'later' end",
+            "extract(hour from MINUTE_START)", "JOB || '/' || SUBJECT", "cast(MINUTE_START as date)", "month(DAY_START)",
+        ]),
+    )  # fmt: skip
+
+
+@st.composite
+def statements(draw: st.DrawFn) -> Drawn:
+    """One SELECT with GROUP BY, in full or in part."""
+    groups = draw(st.lists(groupings(), max_size=3, unique=True))
+    measures = draw(st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=4, unique=True))
+    where = draw(st.lists(conditions(), max_size=2))
+    columns = [
+        *(f"{one} as G{at}" for at, one in enumerate(groups)),
+        *(f"{one} as M{at}" for at, one in enumerate(measures)),
+    ]
+    sql = f"select {', '.join(columns)} from FACTS"  # noqa: S608 - drawn from the lists above
+    sql += f" where {' and '.join(where)}" if where else ""
+    if not groups:
+        return Drawn(sql, 0)
+    sql += f" group by {', '.join(groups)}"
+    sql += draw(st.sampled_from(["", "", " having count(*) > 20", " having sum(SAMPLES) > 500 and min(JOB) < 'h'"]))
+    if draw(st.booleans()):
+        places = ", ".join(f"{at + 1}{draw(st.sampled_from(['', ' desc']))}" for at in range(len(groups)))
+        sql += f" order by {places}" + draw(st.sampled_from(["", " limit 7", " limit 5 offset 2"]))
+    return Drawn(sql, len(groups))
