@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 TEXTS = {
-    "JOB": ["gpt-1b-web", "gpt-125m-code", "bert", "nobody", "it's"], "MODEL": ["gpt-1b", "bert"], "DATASET": ["web", "code", ""],
-    "HARDWARE": ["cpu", "8 x NVIDIA H100 80GB HBM3"], "SUBJECT_KIND": ["job", "rank", "node"], "SUBJECT": ["0", "3", "bert"],
+    "JOB": ["gpt-1b-web", "gpt-125m-code", "bert", "nobody", "it's", "müller"], "MODEL": ["gpt-1b", "bert", "t5"],
+    "DATASET": ["web", "code", ""], "HARDWARE": ["cpu", "8 x NVIDIA H100 80GB HBM3"],
+    "SUBJECT_KIND": ["job", "rank", "node"], "SUBJECT": ["0", "3", "17"],
     "NODE": ["", "node-a", "node-d"], "FAMILY": ["latency", "quality", "resource"],
     "METRIC": ["loss", "step_seconds", "sync_wait_seconds", "tokens_per_second"],
 }  # fmt: skip
 NUMBERS = {
     "WINDOW_SECONDS": [9, 10, 60],
     "ATTEMPT": [0, 1],
-    "STAGE": [0, 1],
+    "STAGE": [0, 1, 10],
     "MODEL_PARAMETERS": [1_000_000, 1_100_000_000],
 }
 TIMES = ["MINUTE_START", "HOUR_START"]
@@ -89,13 +90,21 @@ def times(draw: st.DrawFn) -> str:
     )  # fmt: skip
 
 
+def others() -> st.SearchStrategy[str]:
+    """A condition on what other facts are."""
+    name, one = st.sampled_from(["JOB", "SUBJECT", "METRIC"]), st.one_of(texts(), numbers(), times())
+    return st.tuples(name, one, st.sampled_from(["", " group by {0}", " group by {0} having count(*) > 300"])).map(
+        lambda drawn: f"{drawn[0]} in (select {drawn[0]} from FACTS where {drawn[1]}{drawn[2].format(drawn[0])})"
+    )
+
+
 def conditions() -> st.SearchStrategy[str]:
     """One, or several joined."""
     one = st.one_of(texts(), numbers(), times())
     joined = st.tuples(one, st.sampled_from(["and", "or"]), one).map(
         lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"
     )
-    return st.one_of(one, joined)
+    return st.one_of(one, one, joined, joined, others())
 
 
 def groupings() -> st.SearchStrategy[str]:
@@ -106,13 +115,40 @@ def groupings() -> st.SearchStrategy[str]:
         grained.map(lambda one: f"floor({one[0]} to {one[1]})"),
         st.sampled_from([
             "upper(JOB)", "ATTEMPT + 1", "substring(METRIC, 1, 3)", "case when ATTEMPT = 0 then JOB else 'later' end",
-            "extract(hour from MINUTE_START)", "JOB || '/' || SUBJECT", "cast(MINUTE_START as date)", "month(DAY_START)",
+            "extract(hour from MINUTE_START)", "JOB || '/' || SUBJECT", "cast(MINUTE_START as date)",
+            "month(DAY_START)",
         ]),
     )  # fmt: skip
 
 
 @st.composite
-def statements(draw: st.DrawFn) -> Drawn:
+def sums_of_sums(draw: st.DrawFn) -> Drawn:
+    """Aggregations of an aggregation: around it, over its rows in order, beside another, below another."""
+    where = draw(conditions())
+    inner = f"select JOB, STAGE, count(*) as N, sum(SAMPLES) as S from FACTS where {where} group by JOB, STAGE"
+    other = f"select JOB as J, sum(SAMPLES) as T from FACTS where {draw(conditions())} group by JOB"
+    return draw(
+        st.sampled_from([
+            Drawn(f"select JOB, max(S), sum(N) from ({inner}) as A group by JOB", 1),
+            Drawn(f"with A as ({inner}) select STAGE, sum(S) / count(*) from A where N > 100 group by STAGE", 1),
+            Drawn(f"select JOB, STAGE, sum(S) over (partition by JOB order by STAGE) from ({inner}) as A", 2),
+            Drawn(f"select JOB, STAGE, rank() over (order by S desc, JOB, STAGE) from ({inner}) as A", 2),
+            Drawn(f"select A.JOB, A.STAGE, A.S, B.T from ({inner}) as A join ({other}) as B on A.JOB = B.J", 2),
+            Drawn(f"select A.JOB, A.STAGE, B.T from ({inner}) as A left join ({other}) as B on A.JOB = B.J", 2),
+            Drawn(f"select JOB, S from ({inner}) as A union all select J, T from ({other}) as B", 2),
+            Drawn(f"select count(*) from (select distinct JOB, STAGE from FACTS where {where}) as A", 0),
+            Drawn(f"select count(distinct JOB), count(*) from (select JOB, STAGE from FACTS where {where}) as A", 0),
+        ])
+    )  # fmt: skip
+
+
+def statements() -> st.SearchStrategy[Drawn]:
+    """Mostly aggregations of facts, some of aggregations."""
+    return st.one_of(aggregations(), aggregations(), sums_of_sums())
+
+
+@st.composite
+def aggregations(draw: st.DrawFn) -> Drawn:
     """One SELECT with GROUP BY, in full or in part."""
     groups = draw(st.lists(groupings(), max_size=3, unique=True))
     measures = draw(st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=4, unique=True))
@@ -121,7 +157,7 @@ def statements(draw: st.DrawFn) -> Drawn:
         *(f"{one} as G{at}" for at, one in enumerate(groups)),
         *(f"{one} as M{at}" for at, one in enumerate(measures)),
     ]
-    sql = f"select {', '.join(columns)} from FACTS"  # noqa: S608 - drawn from the lists above
+    sql = f"select {', '.join(columns)} from FACTS"
     sql += f" where {' and '.join(where)}" if where else ""
     if not groups:
         return Drawn(sql, 0)

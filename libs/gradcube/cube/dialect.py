@@ -44,6 +44,9 @@ class Kylin(Dialect):
     class Generator(writer.Generator):
         """Writes Kylin's functions back, so that Kylin itself can be sent a statement with its views in it."""
 
+        TYPE_MAPPING = {  # noqa: RUF012 - sqlglot's way
+            **writer.Generator.TYPE_MAPPING, exp.DataType.Type.TEXT: "VARCHAR",
+        }  # fmt: skip
         TRANSFORMS = {  # noqa: RUF012 - sqlglot's way
             **writer.Generator.TRANSFORMS,
             exp.Length: lambda self, node: self.func("CHAR_LENGTH", node.this),

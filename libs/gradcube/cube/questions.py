@@ -22,6 +22,17 @@ class Sight(Protocol):
         """The same columns (name, DuckDB type) of the rows he may see. Raises Forbidden when it is none."""
         ...
 
+    def rows(self, model: CubeModel, alias: str) -> str:
+        """The condition that the cube's rows under that (trusted) alias must meet, in standard SQL; "true" for all.
+
+        Raises Forbidden as `restricted` does.
+        """
+        ...
+
+    def masked_columns(self, model: CubeModel) -> frozenset[str]:
+        """The columns that he does not see."""
+        ...
+
 
 class SeesAll:
     """Of somebody from whom nothing is hidden."""
@@ -35,6 +46,16 @@ class SeesAll:
         """As it is."""
         del model, columns
         return select
+
+    def rows(self, model: CubeModel, alias: str) -> str:
+        """All."""
+        del model, alias
+        return "true"
+
+    def masked_columns(self, model: CubeModel) -> frozenset[str]:
+        """None."""
+        del model
+        return frozenset()
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,6 @@ def cube(model: CubeModel, table_name: str, model_name: str, name: str, windows:
     }  # fmt: skip
 
 
-def columns_held(model: CubeModel) -> tuple[Column, ...]:
-    """Every column that its table has there."""
-    return (*dimensions(model), *model.of_kind("measure"))
-
-
 def dimensions(model: CubeModel) -> tuple[Column, ...]:
     """What can be grouped and filtered by: derived times first. The exact time is none in Kylin, nor is a row's key."""
     return tuple(one for one in (*model.of_kind("derived"), *model.of_kind("dimension")) if one.name != model.key)

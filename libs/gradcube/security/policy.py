@@ -66,6 +66,13 @@ class Principal:
         )
         return f"SELECT {cells} FROM ({select}) AS granted WHERE {rows}"  # noqa: S608 - the cube's names, quoted jobs
 
+    def rows(self, model: CubeModel, alias: str) -> str:
+        """The condition on the cube's rows under that (trusted) alias, in standard SQL. Raises Forbidden."""
+        names = [column.name for column in model.columns]
+        if not self.may_read(model, names):
+            raise Forbidden(f"{self.name} may not read {model.name}; an administrator grants jobs and roles")
+        return condition(f'"{alias}"."{JOB}"', self.jobs) if JOB in names else "true"
+
     def masked_columns(self, model: CubeModel) -> frozenset[str]:
         """The cube's columns that he does not see; with the time also what is derived from it."""
         hidden = {

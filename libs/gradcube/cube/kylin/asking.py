@@ -21,6 +21,8 @@ from gradcube.kylin.rest import KylinAbsent, KylinDenied, KylinError, KylinLate,
 _MOST_TURNS = 5
 """How often a statement is asked while segments move: they do for a moment, once in a segment's window."""
 _WAIT_SECONDS = 0.2
+_RECEIVERS = "timeout when call stream rpc"
+"""What Kylin says of receivers that do not answer, and of some statements that they end with an error."""
 _WORDS_CHARACTERS = 300
 ANSWER, WAIT, REFUSE = "answer", "wait", "refuse"
 
@@ -159,7 +161,7 @@ class KylinAsking:
         try:
             return self._rest.ask("POST", "query", body=body, timeout_seconds=left)
         except KylinError as error:
-            raise _query_error(error, running.question) from error
+            raise _query_error(error, running.question, is_well=self._watch.look_again()) from error
 
 
 class PreparedStatement:
@@ -192,13 +194,15 @@ def _late(question: Question) -> TimedOut:
     return TimedOut(f"Query timeout after {question.limits.timeout_seconds:g} seconds.", hint="Narrow the time.")
 
 
-def _query_error(error: KylinError, question: Question) -> QueryError:
+def _query_error(error: KylinError, question: Question, *, is_well: bool) -> QueryError:
     """In Kylin's words, without the statement and the plan that it repeats."""
     if isinstance(error, KylinLate):
         return _late(question)
-    if isinstance(error, KylinAbsent | KylinDenied):
-        return EngineMissing(f"Kylin does not answer: {error}", hint="Ask again in a moment.")
     words = error.words.split("\n")[0]
+    if isinstance(error, KylinAbsent) and _RECEIVERS in words and is_well:
+        return QueryError("Kylin's receivers cannot answer this.", hint="Their log says why; ask for it in parts.")
+    if isinstance(error, KylinAbsent | KylinDenied):
+        return EngineMissing(f"Kylin does not answer: {words or error}", hint="Ask again in a moment.")
     if "No realization found" in words:
         return QueryError(
             "Kylin's cube keeps no such aggregate, or its rows not by such a value.",

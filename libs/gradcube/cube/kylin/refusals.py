@@ -27,11 +27,23 @@ def _check_filter(_: exp.Expr, __: Catalog) -> None:
     )
 
 
+def _check_exists(_: exp.Expr, __: Catalog) -> None:
+    raise QueryError("Kylin counts the rows of EXISTS wrongly.", hint="Use IN (SELECT ...).")
+
+
 def _check_cast(node: exp.Expr, _: Catalog) -> None:
     assert isinstance(node, exp.Cast)
     text = node.to.this.name in ("VARCHAR", "CHAR", "TEXT")
     if text and not isinstance(node.this, exp.Literal) and node.find_ancestor(*_CONDITIONS):
         raise QueryError("Kylin finds no row by the text of a time or number.", hint="Compare with the value itself.")
+
+
+def _check_in(node: exp.Expr, catalog: Catalog) -> None:
+    _check_comparison(node, catalog)
+    if node.find(exp.Query) is not None and node.find_ancestor(exp.Or, exp.Select, exp.Case) is not node.parent_select:
+        raise QueryError(
+            "Kylin cannot answer IN (SELECT ...) below OR.", hint="Ask for each side, and join the answers."
+        )
 
 
 def _check_comparison(node: exp.Expr, _: Catalog) -> None:
@@ -79,6 +91,11 @@ def _is_passed_on(node: exp.Column) -> bool:
 def _check_select(node: exp.Expr, catalog: Catalog) -> None:
     assert isinstance(node, exp.Select)
     cube = next((cube for source in sources_of(node).values() if (cube := cube_of(source, catalog))), None)
+    if cube is not None and node.args.get("joins"):
+        raise QueryError(
+            f"Kylin may count the rows of {cube.name} wrongly when they are joined.",
+            hint="Sum up each side in a subquery, and join the sums.",
+        )
     if cube is None or _sums_up(node) or not _gives_its_rows(node):
         return
     raise QueryError(
@@ -123,8 +140,10 @@ def _readers(place: exp.Expr | None) -> list[exp.Select] | None:
 
 _CHECKS: dict[type[exp.Expr], Callable[[exp.Expr, Catalog], None]] = {
     exp.Filter: _check_filter,
+    exp.Exists: _check_exists,
+    exp.In: _check_in,
     exp.Cast: _check_cast,
     exp.Column: _check_column,
     exp.Select: _check_select,
-    **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In), _check_comparison),
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), _check_comparison),
 }

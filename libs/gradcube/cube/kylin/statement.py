@@ -10,12 +10,12 @@ from sqlglot import exp
 from gradcube.cube.dialect import Kylin
 from gradcube.cube.kylin.refusals import refuse_wrong_answers
 from gradcube.cube.kylin.spelling import spell_for_kylin
-from gradcube.cube.model import Catalog, CubeModel
+from gradcube.cube.model import Catalog
 from gradcube.cube.naming import CTE_PREFIX
 from gradcube.cube.questions import Question, Sight
+from gradcube.cube.scopes import column_of
 from gradcube.cube.translate import limited, output_sources, resolve
 from gradcube.errors import QueryError
-from gradcube.kylin.definitions import columns_held
 
 
 @dataclass(frozen=True)
@@ -45,34 +45,52 @@ def kylin_statement(
     try:
         tree = resolve(question.sql, catalog, question.parameters)
         sources = output_sources(tree, catalog)
+        tables_read = _tables(tree)  # a list: in sqlglot, nodes that look alike are equal
+        cubes = tuple(sorted({table.name for table in tables_read}))
+        _refuse_masked(tree, catalog, sight)
+        for table in tables_read:
+            _restrict(table, sight.rows(catalog.cubes[table.name], table.alias))
         spell_for_kylin(tree, catalog, now)
         refuse_wrong_answers(tree, catalog)
-        read = sorted({table.name for table in _tables(tree)})
-        for table in _tables(tree):
-            _serve(table, catalog.cubes[table.name], tables, sight)
+        for table in tables_read:
+            _serve(table, tables)
         text = limited(tree, question.most + 1, question.offset).sql(dialect=Kylin, comments=False)
     except RecursionError as error:
         raise _too_deep() from error
-    return KylinStatement(text, sources, tuple(read))
+    return KylinStatement(text, sources, cubes)
 
 
 def _tables(tree: exp.Query) -> list[exp.Table]:
     return [table for table in tree.find_all(exp.Table) if not table.name.startswith(CTE_PREFIX)]
 
 
-def _serve(table: exp.Table, model: CubeModel, tables: Mapping[str, str], sight: Sight) -> None:
-    """The cube's name gives way to its table, or to what of it may be seen."""
-    name = tables.get(model.name)
-    if name is None:
-        raise QueryError(f"{model.name} is not in Kylin.", hint=f"gradcube cube deploy {model.name} --target kylin")
-    columns = [(column.name, column.type.name) for column in columns_held(model)]
-    whole = f'SELECT * FROM "{name}"'  # noqa: S608 - the cube's name
-    seen = sight.restricted(model, columns, whole)
-    if seen == whole:
-        table.this.set("this", name)
-        return
-    inner = sqlglot.parse_one(seen, read="duckdb")
-    table.replace(exp.Subquery(this=inner, alias=table.args["alias"].copy()))
+def _restrict(table: exp.Table, rule: str) -> None:
+    """The rows that may be seen are a condition of the SELECT that reads them.
+
+    A subquery in the table's place would be neater, but beside another, Kylin counts its rows wrongly.
+    """
+    if rule != "true":
+        select = table.parent_select
+        assert isinstance(select, exp.Select)
+        select.where(exp.paren(sqlglot.parse_one(rule, read="duckdb")), copy=False)
+
+
+def _serve(table: exp.Table, tables: Mapping[str, str]) -> None:
+    """The cube's name gives way to its table's."""
+    if table.name not in tables:
+        raise QueryError(
+            f"{table.name} is not in Kylin.", hint=f"gradcube cube deploy {table.name} --target kylin"
+        )  # fmt: skip
+    table.this.set("this", tables[table.name])
+
+
+def _refuse_masked(tree: exp.Query, catalog: Catalog, sight: Sight) -> None:
+    for column in tree.find_all(exp.Column):
+        found = column_of(column, catalog)
+        if found is not None and found[1].name in sight.masked_columns(found[0]):
+            raise QueryError(
+                f"{found[1].name} is masked for you.", hint="In Kylin a masked column cannot be read at all."
+            )
 
 
 def _too_deep() -> QueryError:

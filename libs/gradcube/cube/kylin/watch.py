@@ -34,7 +34,8 @@ class Seen:
     late: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
-    receivers: tuple[str, ...] = ()
+    receivers: tuple[tuple[str, ...], ...] = ()
+    """Their addresses, by replica set: each of a set has the same rows, so that one of it is enough."""
     built: bool = False
     at: float = 0.0
 
@@ -75,10 +76,15 @@ class KylinWatch:
         with self._lock:
             return self._reason
 
+    def look_again(self) -> bool:
+        """Whether server and receivers answer now."""
+        self._try()
+        return self.reason is None
+
     def look(self) -> Seen:
         """Asks now. Raises KylinError."""
         serving = self._serving()
-        receivers = self._addresses()
+        receivers = self._replica_sets()
         stats = {cube: self._stats(receivers, Names(cube, number).kylin_cube) for cube, number in serving.items()}
         return Seen(
             {cube: Names(cube, number).table for cube, number in serving.items()},
@@ -92,8 +98,8 @@ class KylinWatch:
         """Where segments are now, in about a millisecond for each receiver. Raises KylinError."""
         seen = self.seen
         found: dict[str, Any] = {"built": self._built()} if seen.built else {}
-        for address in seen.receivers:
-            found[address] = self._receiver(address, "gradcube/segments")
+        for group in seen.receivers:
+            found |= self._of_each(group, "gradcube/segments")
         return found
 
     def _run(self) -> None:
@@ -131,18 +137,27 @@ class KylinWatch:
             (one["name"], part["name"]) for one in cubes for part in one["segments"] if part["status"] == "READY"
         )
 
-    def _addresses(self) -> tuple[str, ...]:
+    def _replica_sets(self) -> tuple[tuple[str, ...], ...]:
         state = self._rest.ask("GET", "streaming_v2/cluster/state")
-        nodes = [node["receiver"] for group in state["rs_states"] for node in group["receiver_states"]]
-        return tuple(sorted(f"{node['host']}:{node['port']}" for node in nodes))
+        groups = ([node["receiver"] for node in group["receiver_states"]] for group in state["rs_states"])
+        return tuple(tuple(f"{node['host']}:{node['port']}" for node in group) for group in groups if group)
 
-    def _stats(self, receivers: tuple[str, ...], cube: str) -> list[Mapping[str, Any]]:
-        """Of those that have the cube; one that does not answer says nothing, and its rows are in no answer either."""
-        found = []
-        for address in receivers:
-            with suppress(KylinError):
-                found.append(self._receiver(address, f"stats/cubes/{cube}"))
-        return [one for one in found if isinstance(one, dict)]
+    def _stats(self, receivers: tuple[tuple[str, ...], ...], cube: str) -> list[Mapping[str, Any]]:
+        found = [self._of_each(group, f"stats/cubes/{cube}") for group in receivers]
+        return [one for group in found for one in group.values() if isinstance(one, dict)]
+
+    def _of_each(self, group: tuple[str, ...], path: str) -> dict[str, Any]:
+        """Of those of a replica set that answer. Raises KylinError when none does."""
+        found: dict[str, Any] = {}
+        lost: KylinError | None = None
+        for address in group:
+            try:
+                found[address] = self._receiver(address, path)
+            except KylinError as error:
+                lost = error
+        if lost is not None and not found:
+            raise lost
+        return found
 
     def _receiver(self, address: str, path: str) -> Any:
         try:
