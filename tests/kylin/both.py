@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 from gradcube.bus.local_broker import LocalBroker
 from gradcube.cube.deploy.kylin import KylinDeployment
-from gradcube.cube.deploy.plan import carry_out, plan
+from gradcube.cube.deploy.plan import carry_out, plan, plan_drop
 from gradcube.cube.model import Catalog, load_catalog
 from gradcube.events.facts import encode_fact
 from gradcube.kylin.accounts import ADMIN, GATEWAY, password, password_file
@@ -79,11 +79,12 @@ def server_url(folder: Path) -> str:
     return f"http://127.0.0.1:{nodes(folder)['server']['port']}"
 
 
-def deploy(folder: Path, cubes: Path, kafka: KafkaSettings) -> None:
-    """The facts of those declarations."""
+def deploy(folder: Path, cubes: Path | None, kafka: KafkaSettings) -> None:
+    """The facts of those declarations, anew: what another test left of them is dropped."""
     catalog = Catalog({"FACTS": load_catalog(cubes).cubes["FACTS"]})
     with KylinRest(server_url(folder), ADMIN, password(folder / "kylin", ADMIN)) as rest:
         engine = KylinDeployment(rest, catalog, "gradcube", kafka.bootstrap)
+        carry_out(engine, plan_drop("FACTS", engine.deployed()).steps, lambda _: None)
         carry_out(engine, plan(catalog, engine.deployed()).steps, lambda _: None)
 
 

@@ -193,7 +193,7 @@ def test_late_answer_is_a_timeout(kylin: Kylin) -> None:
     ("status", "words", "kind", "told"),
     [
         (500, "No realization found for OLAPContext, CUBE_UNMATCHED_AGGREGATION[...]", QueryError, "no such aggregate"),
-        (500, "Column 'X' not found in any table\nwhile executing SQL: 'select'", QueryError, "not found in any table$"),
+        (500, "Column 'X' not found in any table\nwhile executing SQL", QueryError, "not found in any table$"),
         (500, "timeout when call stream rpc", QueryError, "receivers cannot answer this"),
         (500, "Access is denied", EngineMissing, "Access is denied"),
         (401, "Bad credentials", EngineMissing, "Bad credentials"),
