@@ -48,7 +48,10 @@ def up(receivers: int = typer.Option(1, min=1, max=8, help="receivers beside the
             raise
     output.out.print(_table(_nodes(process)))
     output.out.print(f"passwords: in {_folder()}, of mode 600", soft_wrap=True)
-    output.out.print("next: gradcube cube deploy --target kylin, gradcube kylin down")
+    output.out.print("next: gradcube cube deploy FACTS --target kylin, and for the gateway to ask it:")
+    for name, value in gateway_settings(process).items():
+        output.out.print(f"  export {name}={value}", soft_wrap=True)
+    output.out.print("  gradcube up")
 
 
 @app.command()
@@ -88,6 +91,14 @@ def local_kylin(catalog: Catalog) -> KylinDeployment:
         raise ConfigError("Kylin does not run; start it with: gradcube kylin up")
     rest = KylinRest(f"http://{running.address}", accounts.ADMIN, accounts.password(_folder(), accounts.ADMIN))
     return KylinDeployment(rest, catalog, PROJECT, kafka().bootstrap)
+
+
+def gateway_settings(process: LocalProcess) -> dict[str, str]:
+    """What the gateway is told, so that it asks this Kylin."""
+    return {
+        "GRADCUBE_CUBE_KYLIN_URL": f"http://{process.address}",
+        "GRADCUBE_CUBE_KYLIN_PASSWORD_FILE": str(accounts.password_file(_folder().absolute(), accounts.GATEWAY)),
+    }
 
 
 def _fetch(told: Any) -> None:

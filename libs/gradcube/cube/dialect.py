@@ -196,11 +196,17 @@ def _similar(node: exp.Expr) -> exp.Expr:
     return exp.SimilarTo(this=node.this, expression=exp.Literal.string(text))
 
 
+def _day_of_week(node: exp.Expr) -> exp.Expr:
+    """Sunday is 1 in Kylin, 0 in DuckDB."""
+    return exp.Paren(this=exp.Add(this=node, expression=exp.Literal.number(1)))
+
+
 _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Floor: _floor,
     exp.Ceil: _ceil,
     exp.CurrentTimestamp: _now,
     exp.SimilarTo: _similar,
+    exp.DayOfWeek: _day_of_week,
 }
 
 

@@ -156,3 +156,46 @@ def test_every_statement_is_in_the_chain_without_its_secrets(gateway: GatewayPro
     given = [str(file), "--key-file", str(gateway.directory / "audit.key")]
     done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+KYLINS_FLAWS = [
+    ("CVE-2020-1956", "POST", "/kylin/api/cubes/FACTS/gradcube/migrate"),
+    ("CVE-2020-13925", "GET", "/kylin/api/diag/project/gradcube/download"),
+    ("CVE-2020-13925", "GET", "/kylin/api/diag/job/%60id%60/download"),
+    ("CVE-2020-13926", "POST", "/kylin/api/cubes"),
+    ("CVE-2020-13926", "PUT", "/kylin/api/cubes/FACTS/rebuild"),
+    ("CVE-2020-13937", "GET", "/kylin/api/admin/config"),
+    ("CVE-2021-27738", "PUT", "/kylin/api/streaming_coordinator/cluster/state"),
+    ("CVE-2021-27738", "GET", "/kylin/api/streaming_coordinator/balance/recommend"),
+    ("CVE-2021-31522", "POST", "/kylin/api/streaming/kafka"),
+    ("CVE-2021-31522", "POST", "/kylin/api/streaming_v2"),
+    ("CVE-2021-45456", "GET", "/kylin/api/diag/project/%7C%7Ctouch%20x/download"),
+    ("CVE-2022-24697", "PUT", "/kylin/api/projects"),
+    ("CVE-2022-43396", "PUT", "/kylin/api/models"),
+    ("CVE-2022-44621", "GET", "/kylin/api/diag/sql/1/download"),
+    ("cache", "PUT", "/kylin/api/cache/all/all/update"),
+    ("receiver", "DELETE", "/kylin/api/admin/data/facts_v1"),
+]
+"""Where the published flaws of Kylin 3.x are reached (docs/security.md)."""
+
+
+@pytest.mark.parametrize(("flaw", "method", "path"), KYLINS_FLAWS)
+def test_gateway_has_no_way_to_kylins_published_flaws(
+    gateway: GatewayProcess, flaw: str, method: str, path: str
+) -> None:
+    """Not even for its administrator: what is not in the table of routes is refused, and nothing is passed on."""
+    sent = (
+        {"json": {"override_kylin_properties": {"kylin.engine.spark-cmd": "touch /tmp/x"}}} if method != "GET" else {}
+    )
+    for who, word in (("olga", WORD), ("ADMIN", gateway.password)):
+        answer = httpx.request(method, f"{gateway.url}{path}", auth=(who, word), timeout=30, **sent)  # type: ignore[arg-type]
+        assert answer.status_code in (403, 404, 405), f"{flaw}: {answer.text}"
+
+
+@pytest.mark.parametrize("project", ["gradcube' or '1'='1", "gradcube;drop table FACTS", "../gradcube", "`id`"])
+def test_project_is_compared_and_not_put_into_anything(gateway: GatewayProcess, project: str) -> None:
+    """CVE-2020-1937: SQL through the parameters of REST."""
+    for path in ("/kylin/api/tables_and_columns", "/kylin/api/tables"):
+        answer = httpx.get(f"{gateway.url}{path}", params={"project": project}, auth=("olga", WORD), timeout=30)
+        assert answer.status_code == 400
+        assert "Cannot find project" in answer.json()["exception"]

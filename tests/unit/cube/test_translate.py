@@ -47,6 +47,17 @@ QUESTIONS = [
     ("select job similar to 'b%' from facts limit 1 -- why", ["EXPR$0"], [["true"]]),
     ("select rank() over (order by count(*) desc) from facts group by job", ["EXPR$0"], [["1"]]),
     ("select job from facts group by rollup(job) order by 1 desc", ["JOB"], [[None], ["bert"]]),
+    ("select dayofweek(day_start) from facts group by day_start", ["EXPR$0"], [["3"]]),  # a Tuesday
+    (
+        "select cast(1.6 as int), cast(-1.6 as int), cast('5' as bigint)",
+        ["EXPR$0", "EXPR$1", "EXPR$2"],
+        [["1", "-1", "5"]],
+    ),
+    (
+        "select cast(avg(metric_value) as int), cast(sum(samples) as bigint) from facts",
+        ["EXPR$0", "EXPR$1"],
+        [["49", "500"]],
+    ),
 ]
 
 
