@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test test-unit test-integration test-e2e test-chaos test-kylin check lint types imports manifests bench bench-diagnosis bench-quick lock install.yaml format clean
+.PHONY: help setup demo test test-unit test-integration test-e2e test-chaos test-kylin check lint types imports manifests bench bench-diagnosis bench-kylin bench-quick lock install.yaml format clean
 
 ##@ Use
 help: ## This list
@@ -62,6 +62,9 @@ bench: setup ## Every benchmark, as a table and docs/benchmarks.json
 
 bench-diagnosis: setup ## What diagnosis is worth on the public traces, every table (DIAGNOSIS="--quick --seed 1")
 	$(BIN)/python -m tests.bench.diagnosis $(DIAGNOSIS)
+
+bench-kylin: setup ## Apache Kylin beside the embedded engine (KYLIN="--facts 5000000")
+	$(BIN)/python -m tests.bench.kylin $(KYLIN)
 
 bench-quick: setup ## The benchmarks, short: do they run?
 	$(BIN)/python -m tests.bench --quick

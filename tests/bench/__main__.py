@@ -21,7 +21,7 @@ def main() -> int:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for name in progress.track(names, description="benchmarks"):
             figures += importlib.import_module(f"tests.bench.bench_{name}").run(options.quick)
-    Console().print(_table(figures))
+    Console().print(table(figures))
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(figure) for figure in figures], indent=2) + "\n")
     return 0
@@ -35,7 +35,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _table(figures: list[Figure]) -> Table:
+def table(figures: list[Figure]) -> Table:
+    """A row for each."""
     table = Table("figure", "value", "goal", "met", "note")
     for figure in figures:
         met = {True: "yes", False: "no", None: "-"}[figure.met]

@@ -45,7 +45,7 @@ def run(quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name, LocalBroker(Path(name) / "kafka") as broker:
         kafka = KafkaSettings(bootstrap=broker.bootstrap)
         apply_topics(kafka, load_topics(), replication=1)
-        _fill(kafka, count)
+        fill(kafka, count)
         passes = [_ours(kafka, model, Path(name) / f"store-{number}", count) for number in range(PASSES)]
         naive = _naive(kafka, model, sample)
         tables = _decoded(kafka, model, count)
@@ -75,7 +75,8 @@ def run(quick: bool) -> list[Figure]:
     ]
 
 
-def _fill(kafka: KafkaSettings, count: int) -> None:
+def fill(kafka: KafkaSettings, count: int) -> None:
+    """So many facts into the topic."""
     client = KafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=50, batch_size=1 << 18)
     for row in range(count):
         client.send("gradcube.facts", key=b"job-%d" % (row // ROWS_OF_A_JOB), value=_fact(row))

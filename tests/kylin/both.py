@@ -52,14 +52,14 @@ class Both:
 
 
 @contextmanager
-def both_engines(folder: Path, directory: Path) -> Iterator[Both]:
+def both_engines(folder: Path, directory: Path, count: int = GENERATED) -> Iterator[Both]:
     """The fleet of docs/questions.md and generated facts, once each engine has them all."""
     with LocalBroker(directory / "broker") as broker:
         kafka = KafkaSettings(bootstrap=broker.bootstrap)
         with answering(directory, kafka) as embedded:
-            facts = int(embedded.status()["rows"]) + GENERATED
-            produce_generated(kafka)
-            embedded.wait_for_rows(facts, 120)
+            facts = int(embedded.status()["rows"]) + count
+            produce_generated(kafka, count)
+            embedded.wait_for_rows(facts, 1200)
             deploy(folder, directory / "cubes", kafka)
             (directory / "kylin").mkdir()
             beside = GatewayProcess(
@@ -68,7 +68,7 @@ def both_engines(folder: Path, directory: Path) -> Iterator[Both]:
             )  # fmt: skip
             beside.start()
             try:
-                wait_until(lambda: counted(beside) == facts, 180, f"Kylin has {facts} facts", 1)
+                wait_until(lambda: counted(beside) == facts, 1200, f"Kylin has {facts} facts", 1)
                 yield Both(embedded, beside, kafka, facts)
             finally:
                 beside.stop()
@@ -102,16 +102,16 @@ def ask(gateway: GatewayProcess, sql: str) -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def generated() -> Iterator[bytes]:
+def generated(count: int) -> Iterator[bytes]:
     """Four jobs on 24 ranks over 30 hours, in a random order within each hour; the same each time."""
     chance = random.Random(8)
-    for number in range(GENERATED):
+    for number in range(count):
         job, model, parameters = JOBS[chance.randrange(len(JOBS))]
         metric, family = METRICS[chance.randrange(len(METRICS))]
         rank, samples = chance.randrange(24), chance.randrange(1, 40)
         value = round(chance.lognormvariate(0, 1.5), 6)
         row = fact(number, job=job, metric=metric)
-        hour = number * 30 // GENERATED
+        hour = number * 30 // count
         row |= {
             "TS": row["TS"] - 10_000 * number + 3_600_000 * hour + 1000 * chance.randrange(3600), "ATTEMPT": rank % 3,
             "MODEL": model, "MODEL_PARAMETERS": parameters, "SUBJECT_KIND": "rank", "SUBJECT": str(rank),
@@ -122,10 +122,10 @@ def generated() -> Iterator[bytes]:
         yield encode_fact(row)
 
 
-def produce_generated(kafka: KafkaSettings) -> None:
+def produce_generated(kafka: KafkaSettings, count: int) -> None:
     """A few of them twice, as after a failure of what writes facts."""
     client = KafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, batch_size=1 << 18)
-    for number, value in enumerate(generated()):
+    for number, value in enumerate(generated(count)):
         key = json.loads(value)["JOB"].encode()  # a job's facts are in one partition
         for _ in range(2 if number % 1000 < 5 else 1):
             client.send(FACTS_TOPIC, key=key, value=value)

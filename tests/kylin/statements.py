@@ -83,6 +83,7 @@ def times(draw: st.DrawFn) -> str:
         st.sampled_from([
             f"{name} {sign} TIMESTAMP '{moment}'", f"{name} {sign} '{moment}'", f"{name} {sign} DATE '{moment[:10]}'",
             f"DAY_START {sign} DATE '{moment[:10]}'", f"DAY_START = '{moment[:10]}'",
+            f"{name} <> '{moment}'", f"{name} = TIMESTAMP '{moment}'", f"{name} in ('{moment}', '2026-11-24 09:00:00')",
             f"floor({name} to {grain}) {sign} TIMESTAMP '{moment}'", f"extract(hour from {name}) {sign} 9",
             f"{name} {sign} timestampadd(HOUR, -3, TIMESTAMP '{moment}')", f"{name} < current_timestamp",
             f"cast({name} as date) {sign} DATE '{moment[:10]}'", f"DAY_START {sign} TIMESTAMP '{moment}'",
@@ -93,8 +94,11 @@ def times(draw: st.DrawFn) -> str:
 def others() -> st.SearchStrategy[str]:
     """A condition on what other facts are."""
     name, one = st.sampled_from(["JOB", "SUBJECT", "METRIC"]), st.one_of(texts(), numbers(), times())
-    return st.tuples(name, one, st.sampled_from(["", " group by {0}", " group by {0} having count(*) > 300"])).map(
-        lambda drawn: f"{drawn[0]} in (select {drawn[0]} from FACTS where {drawn[1]}{drawn[2].format(drawn[0])})"
+    rest = st.sampled_from(["", " group by {0}", " group by {0} having count(*) > 300"])
+    return st.tuples(name, one, rest, st.sampled_from(["in", "not in"])).map(
+        lambda drawn: (
+            f"{drawn[0]} {drawn[3]} (select {drawn[0]} from FACTS where {drawn[1]}{drawn[2].format(drawn[0])})"
+        )
     )
 
 

@@ -5,6 +5,7 @@ GRADCUBE_TEST_STATEMENTS makes it more, or fewer, drawn statements.
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.integration.cube.foreign_clients import cannot, jdbc_jars
 from tests.integration.cube.gateway_process import GatewayProcess
 from tests.integration.questions.page import Question, questions
 from tests.kylin.both import Both, ask, assert_same, both_engines, counted, is_same
+from tests.kylin.conftest import nodes
 from tests.kylin.statements import Drawn, statements
 from tests.waiting import wait_until
 
@@ -157,3 +159,25 @@ def test_masked_column_is_refused(both: Both) -> None:
 def seen_by_ann(gateway: GatewayProcess, sql: str) -> httpx.Response:
     body = {"sql": sql, "project": "gradcube"}
     return httpx.post(f"{gateway.url}/kylin/api/query", json=body, auth=("ann", "correct horse"), timeout=60)
+
+
+@pytest.mark.parametrize("name", ["server", "receiver-0"])
+def test_while_a_part_of_kylin_is_away_nothing_wrong_is_said(both: Both, folder: Path, name: str) -> None:
+    """An error that says so, or the right number; cubes of the gateway's own are answered all the while."""
+    before = nodes(folder)[name]
+    os.kill(before["pid"], signal.SIGKILL)
+    told = set()
+
+    def is_back() -> bool:
+        answer = ask(both.kylin, "select count(*) from FACTS")
+        told.add(
+            answer["error"] if "error" in answer else answer["results"][0][0] if not answer["partial"] else "partial"
+        )
+        assert "results" in ask(both.kylin, "select count(*) from JOBS")
+        return nodes(folder)[name]["restarts"] > before["restarts"] and counted(both.kylin) == both.facts
+
+    wait_until(is_back, 240, f"{name} is back", 0.5)
+    errors = {one for one in told if "Kylin" in one}
+    assert errors, "its absence was seen"
+    assert told - errors <= {str(both.facts), "partial"}
+    wait_until(lambda: httpx.get(f"{both.kylin.url}/ready").status_code == 200, 30, "the gateway is ready again")

@@ -32,13 +32,19 @@ _JSON: Any = typer.Option(False, "--json", help="for programs")
 
 
 @app.command()
-def up(receivers: int = typer.Option(1, min=1, max=8, help="receivers beside the server")) -> None:
+def up(
+    receivers: int = typer.Option(1, min=1, max=8, help="receivers beside the server"),
+    replicas: int = typer.Option(1, min=1, max=4, help="receivers that read the same, so that one may be lost"),
+) -> None:
     """Fetch Kylin once, start it here and leave it running; a part of it that ends is started again."""
+    if receivers % replicas:
+        raise ConfigError(f"--receivers {receivers} cannot be parted into sets of --replicas {replicas}")
     if (running := _running()) is not None:
         raise ConfigError(f"Kylin runs already (pid {running.pid}); see: gradcube kylin status")
     with output.err.status("fetching Kylin") as shown:
         _fetch(shown.update)
         process = _start(receivers)
+        _replicas().write_text(f"{replicas}\n")
         shown.update("starting ZooKeeper, server, receivers")
         try:
             processes.wait_ready(process, READY_SECONDS)
@@ -90,7 +96,8 @@ def local_kylin(catalog: Catalog) -> KylinDeployment:
     if running is None:
         raise ConfigError("Kylin does not run; start it with: gradcube kylin up")
     rest = KylinRest(f"http://{running.address}", accounts.ADMIN, accounts.password(_folder(), accounts.ADMIN))
-    return KylinDeployment(rest, catalog, PROJECT, kafka().bootstrap)
+    replicas = int(_replicas().read_text()) if _replicas().is_file() else 1
+    return KylinDeployment(rest, catalog, PROJECT, kafka().bootstrap, replicas=replicas)
 
 
 def gateway_settings(process: LocalProcess) -> dict[str, str]:
@@ -162,6 +169,11 @@ def _table(nodes: list[dict[str, Any]]) -> Any:
 
 def _folder() -> Path:
     return home() / "kylin"
+
+
+def _replicas() -> Path:
+    """How many receivers of a set, for those who deploy."""
+    return _folder() / "replicas"
 
 
 def _state() -> Path:

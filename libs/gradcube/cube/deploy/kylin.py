@@ -49,10 +49,16 @@ class KylinDeployment:
     """`KylinDeployment(rest, catalog, "gradcube", "127.0.0.1:9092")`. Raises KylinError from every call."""
 
     def __init__(
-        self, rest: KylinRest, catalog: Catalog, project: str, bootstrap: str, windows: Windows | None = None
+        self,
+        rest: KylinRest,
+        catalog: Catalog,
+        project: str,
+        bootstrap: str,
+        windows: Windows | None = None,
+        replicas: int = 1,
     ) -> None:
         self._rest, self._catalog, self._project, self._bootstrap = rest, catalog, project, bootstrap
-        self._windows = windows or Windows()
+        self._windows, self._replicas = windows or Windows(), replicas
 
     def deployed(self) -> Sequence[DeployedVersion]:
         """From the models of the project; none where there is no project.
@@ -128,11 +134,21 @@ class KylinDeployment:
         return {"project": self._project, **texts}
 
     def _assign_receivers(self) -> None:
-        """Each registered receiver that is in no replica set becomes one by itself: partitions are given to sets."""
-        known = {_address(node) for group in self._rest.get("streaming_v2/replicaSets") for node in group["nodes"]}
-        for node in self._rest.get("streaming_v2/receivers"):
-            if _address(node) not in known:
-                self._rest.post("streaming_v2/replicaSet", {"nodes": [{"host": node["host"], "port": node["port"]}]})
+        """Partitions are given to sets of `replicas` receivers, which all read them: each new one completes a set."""
+        groups = {group["rs_id"]: set(map(_address, group["nodes"])) for group in self._replica_sets()}
+        for node in map(_address, self._rest.get("streaming_v2/receivers")):
+            if any(node in known for known in groups.values()):
+                continue
+            short = next((number for number, known in groups.items() if 0 < len(known) < self._replicas), None)
+            if short is not None:
+                self._rest.put(f"streaming_v2/replicaSet/{short}/{node[0]}_{node[1]}")
+                groups[short].add(node)
+            else:
+                self._rest.post("streaming_v2/replicaSet", {"nodes": [{"host": node[0], "port": node[1]}]})
+                groups = {group["rs_id"]: set(map(_address, group["nodes"])) for group in self._replica_sets()}
+
+    def _replica_sets(self) -> list[dict[str, Any]]:
+        return list(self._rest.get("streaming_v2/replicaSets"))
 
     def _remove(self, step: Step, names: Names) -> Outcome:
         """Disabled first: Kylin lets an enabled cube go and keeps its rows, which a new one of that name would show."""

@@ -30,6 +30,10 @@ def spell_comparisons(tree: exp.Query, catalog: Catalog) -> None:
             date.replace(_as_timestamp(date))
     for node in list(tree.find_all(*_MIRRORED)):
         _align(node, catalog)
+    for equal in list(tree.find_all(exp.EQ, exp.NEQ)):
+        _decide(equal, catalog)
+    for several in list(tree.find_all(exp.In)):
+        _keep_beginnings(several, catalog)
     for between in list(tree.find_all(exp.Between)):
         unit = _unit(between.this, catalog)
         for name, up in (("low", True), ("high", False)):
@@ -138,6 +142,24 @@ def _align(node: exp.Expr, catalog: Catalog) -> None:
     if floor != moment:
         kind = _BEHIND.get(kind, kind)
     node.replace(kind(this=column.copy(), expression=timestamp(floor)))
+
+
+def _decide(node: exp.Expr, catalog: Catalog) -> None:
+    """A derived time is equal to no moment within its unit."""
+    column, constant = (node.this, node.expression) if constant_time(node.expression) else (node.expression, node.this)
+    unit, moment = _unit(column, catalog), constant_time(constant)
+    if unit is not None and moment is not None and _beginning(moment, unit, up=False) != moment:
+        unequal = exp.Not(this=exp.Is(this=column.copy(), expression=exp.Null()))
+        node.replace(exp.false() if isinstance(node, exp.EQ) else unequal)
+
+
+def _keep_beginnings(node: exp.In, catalog: Catalog) -> None:
+    unit = _unit(node.this, catalog)
+    if unit is None or node.args.get("query") is not None:
+        return
+    moments = [(one, constant_time(one)) for one in node.expressions]
+    fit = [one for one, moment in moments if moment is None or _beginning(moment, unit, up=False) == moment]
+    node.set("expressions", fit) if fit else node.replace(exp.false())
 
 
 def _unit(node: exp.Expr, catalog: Catalog) -> datetime.timedelta | None:
