@@ -10,6 +10,7 @@ from typing import Any
 
 from gradcube.bus.local_broker import fetch_broker
 from gradcube.cli import output, processes, state
+from gradcube.cli.demo_kylin import DemoKylin
 from gradcube.cli.findings import FindingWatch
 from gradcube.cli.paths import home
 from gradcube.cli.questions import ask_all
@@ -37,9 +38,12 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
         with_parent=not settings.keep,
         metrics={"subject_window_seconds": WINDOW_SECONDS, "job_window_seconds": WINDOW_SECONDS},
     )
-    run = None
+    run = kylin = None
     kept = False
     try:
+        if settings.kylin:
+            kylin = DemoKylin(folder / "kylin")
+            stack.ask_elsewhere(kylin.gateway_settings, kylin.deploy)
         services = _start(stack)
         run = LocalRun(services, RunSettings(JOB, settings.workers, settings.steps, settings.seed, settings.data))
         report = _story(services, run, settings)
@@ -53,6 +57,8 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
                 processes.stop(run.processes)
             if not kept:
                 stack.stop()
+                if kylin is not None:
+                    kylin.stop()
                 stack.remove()
     return report
 

@@ -2,7 +2,6 @@
 
 import json as json_text
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,16 @@ import httpx
 import typer
 
 from gradcube.cli import output, processes
+from gradcube.cli.local_kylin import READY_SECONDS, STOP_SECONDS, LocalKylin, fetch_kylin
 from gradcube.cli.paths import home
 from gradcube.cli.processes import LocalProcess
-from gradcube.cli.state import PROJECT
 from gradcube.cli.topics import kafka
 from gradcube.cube.deploy.kylin import KylinDeployment
 from gradcube.cube.model import Catalog
 from gradcube.errors import ConfigError
-from gradcube.kylin import accounts
-from gradcube.kylin.rest import KylinRest
-from gradcube.ports import choose_port
 
 app = typer.Typer(help="Apache Kylin on this machine: ZooKeeper, server, receivers.", no_args_is_help=True)
 
-READY_SECONDS = 240.0
-"""A server that was killed left a lock in ZooKeeper, which ends within a minute."""
-ZOOKEEPER_PORT, SERVER_PORT, RECEIVER_PORT = 2181, 7170, 9091
-_STOP_SECONDS = 60.0
 _JSON: Any = typer.Option(False, "--json", help="for programs")
 
 
@@ -42,20 +34,20 @@ def up(
     if (running := _running()) is not None:
         raise ConfigError(f"Kylin runs already (pid {running.pid}); see: gradcube kylin status")
     with output.err.status("fetching Kylin") as shown:
-        _fetch(shown.update)
-        process = _start(receivers)
-        _replicas().write_text(f"{replicas}\n")
+        fetch_kylin(shown.update)
+        process = LocalKylin(_folder()).start(receivers, replicas, with_parent=False)
+        _remember(process)
         shown.update("starting ZooKeeper, server, receivers")
         try:
             processes.wait_ready(process, READY_SECONDS)
         except BaseException:
-            processes.stop([process], _STOP_SECONDS)
+            processes.stop([process], STOP_SECONDS)
             _state().unlink(missing_ok=True)
             raise
     output.out.print(_table(_nodes(process)))
     output.out.print(f"passwords: in {_folder()}, of mode 600", soft_wrap=True)
     output.out.print("next: gradcube cube deploy FACTS --target kylin, and for the gateway to ask it:")
-    for name, value in gateway_settings(process).items():
+    for name, value in LocalKylin(_folder()).gateway_settings(process.address).items():
         output.out.print(f"  export {name}={value}", soft_wrap=True)
     output.out.print("  gradcube up")
 
@@ -83,7 +75,7 @@ def down() -> None:
         output.out.print("Kylin does not run")
         return
     with output.err.status("stopping"):
-        killed = processes.stop([running], _STOP_SECONDS)
+        killed = processes.stop([running], STOP_SECONDS)
     _state().unlink(missing_ok=True)
     if killed:
         output.err.print(f"the supervisor (pid {running.pid}) had to be killed; see {running.log}", soft_wrap=True)
@@ -95,54 +87,13 @@ def local_kylin(catalog: Catalog) -> KylinDeployment:
     running = _running()
     if running is None:
         raise ConfigError("Kylin does not run; start it with: gradcube kylin up")
-    rest = KylinRest(f"http://{running.address}", accounts.ADMIN, accounts.password(_folder(), accounts.ADMIN))
-    replicas = int(_replicas().read_text()) if _replicas().is_file() else 1
-    return KylinDeployment(rest, catalog, PROJECT, kafka().bootstrap, replicas=replicas)
+    return LocalKylin(_folder()).deployment(running.address, catalog, kafka().bootstrap)
 
 
-def gateway_settings(process: LocalProcess) -> dict[str, str]:
-    """What the gateway is told, so that it asks this Kylin."""
-    return {
-        "GRADCUBE_CUBE_KYLIN_URL": f"http://{process.address}",
-        "GRADCUBE_CUBE_KYLIN_PASSWORD_FILE": str(accounts.password_file(_folder().absolute(), accounts.GATEWAY)),
-    }
-
-
-def _fetch(told: Any) -> None:
-    from gradcube.kylin.artifacts import fetch
-    from gradcube.kylin.classes import compiled
-
-    jars = fetch(told)
-    told("compiling the launcher")
-    compiled(jars)
-
-
-def _start(receivers: int) -> LocalProcess:
-    ports = {
-        "ZOOKEEPER_PORT": choose_port(ZOOKEEPER_PORT), "SERVER_PORT": choose_port(SERVER_PORT),
-        "RECEIVER_PORT": choose_port(RECEIVER_PORT), "HEALTH_PORT": choose_port(),
-    }  # fmt: skip
-    told = {"DIRECTORY": _folder().absolute(), "RECEIVERS": receivers, **_kept_ports(ports)}
-    process, _ = processes.start(
-        "kylin", [sys.executable, "-m", "gradcube.kylin"],
-        env={f"GRADCUBE_KYLIN_{name}": str(value) for name, value in told.items()},
-        log=_folder() / "logs" / "supervisor.log", with_parent=False,
-        address=f"127.0.0.1:{told['SERVER_PORT']}", health=f"http://127.0.0.1:{told['HEALTH_PORT']}",
-    )  # fmt: skip
+def _remember(process: LocalProcess) -> None:
     draft = _state().with_suffix(".new")
     draft.write_text(json_text.dumps(asdict(process)) + "\n")
     os.replace(draft, _state())
-    return process
-
-
-def _kept_ports(chosen: dict[str, int]) -> dict[str, int]:
-    """Those of the last start: a receiver is known in Kylin's metadata by its port."""
-    path = _folder() / "ports.json"
-    kept = json_text.loads(path.read_text()) if path.is_file() else {}
-    ports = {**chosen, **kept, "HEALTH_PORT": chosen["HEALTH_PORT"]}
-    _folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_text(json_text.dumps(ports) + "\n")
-    return ports
 
 
 def _running() -> LocalProcess | None:
@@ -169,11 +120,6 @@ def _table(nodes: list[dict[str, Any]]) -> Any:
 
 def _folder() -> Path:
     return home() / "kylin"
-
-
-def _replicas() -> Path:
-    """How many receivers of a set, for those who deploy."""
-    return _folder() / "replicas"
 
 
 def _state() -> Path:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 
@@ -49,6 +50,13 @@ app.add_typer(users.app, name="user")
 app.add_typer(audit.app, name="audit")
 
 
+class Engine(StrEnum):
+    """Of the demo."""
+
+    embedded = "embedded"
+    kylin = "kylin"
+
+
 @app.command()
 def demo(
     workers: int = typer.Option(4, min=1, max=16, help="trainer processes"),
@@ -59,10 +67,13 @@ def demo(
     slow_factor: float = typer.Option(1.6, help="it runs 1/FACTOR of its fair share of the time"),
     data: Path | None = typer.Option(None, help="folder of text files; default: the standard library's sources"),
     keep: bool = typer.Option(False, "--keep", help="leave everything running at the end"),
+    engine: Engine = typer.Option(Engine.embedded, help="what answers SQL about the facts"),
     json_file: Path | None = typer.Option(None, "--json", help="also write the report to this file"),
 ) -> None:
     """Train a language model here, slow one worker, name it, and ask SQL about it."""
-    report = run_demo(DemoSettings(workers, steps, seed, slow, slow_rank, slow_factor, data, keep))
+    report = run_demo(
+        DemoSettings(workers, steps, seed, slow, slow_rank, slow_factor, data, keep, engine is Engine.kylin)
+    )
     output.out.print(f"done in {report['seconds']} s")
     if json_file is not None:
         output.write_json(json_file, report)

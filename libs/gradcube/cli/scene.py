@@ -40,6 +40,8 @@ class DemoSettings:
     slow_factor: float
     data: Path | None
     keep: bool
+    kylin: bool = False
+    """Ask Apache Kylin for the facts, not the gateway's own store."""
 
     def culprit(self) -> int:
         """The rank that will be slowed."""
@@ -69,6 +71,8 @@ class DemoSettings:
             raise ConfigError(
                 f"--steps {self.steps}: at least {WARM_UP_STEPS + 2 * HOLD_STEPS} are needed to show a slow rank"
             )
+        if self.kylin and self.keep:
+            raise ConfigError("--keep leaves no Kylin running; start it with gradcube kylin up, and then gradcube up")
         if self.data is not None and not self.data.is_dir():
             raise ConfigError(f"--data {self.data}: no such folder")
 

@@ -32,6 +32,12 @@ class Stack:
         self.ports = {name: choose_port() for name in ("broker", "coordinator", "agent", "metrics")}
         self.ports["cube"] = choose_port(GATEWAY_PORT)
         self._metrics = dict(metrics or {})
+        self._gateway: dict[str, str] = {}
+        self._with_topics: Callable[[KafkaSettings], None] | None = None
+
+    def ask_elsewhere(self, gateway: Mapping[str, str], with_topics: Callable[[KafkaSettings], None]) -> None:
+        """Before `start`: by these settings the gateway asks another engine, which is told when topics are there."""
+        self._gateway, self._with_topics = dict(gateway), with_topics
 
     @property
     def kafka(self) -> KafkaSettings:
@@ -58,6 +64,8 @@ class Stack:
         processes.wait_ready(self.start_broker(), READY_SECONDS)
         report("topics")
         apply_topics(self.kafka, load_topics(), replication=1)
+        if self._with_topics is not None:
+            self._with_topics(self.kafka)
         services = [self.start_service(name) for name in ("coordinator", "agent", "metrics", "cube")]
         state.write(self.state)
         for service in services:
@@ -88,6 +96,7 @@ class Stack:
                 "GRADCUBE_CUBE_USERS_FILE": str(self.home / "users.json"),
                 "GRADCUBE_CUBE_AUDIT_FILE": str(self.home / "audit" / "audit.jsonl"),
                 "GRADCUBE_CUBE_AUDIT_KEY_FILE": str(self.home / "audit.key"),
+                **self._gateway,
             },
         }[name]
         port = self.ports[name]

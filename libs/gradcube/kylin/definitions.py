@@ -106,8 +106,10 @@ def cube(model: CubeModel, table_name: str, model_name: str, name: str, windows:
 
 
 def dimensions(model: CubeModel) -> tuple[Column, ...]:
-    """What can be grouped and filtered by: derived times first. The exact time is none in Kylin, nor is a row's key."""
-    return tuple(one for one in (*model.of_kind("derived"), *model.of_kind("dimension")) if one.name != model.key)
+    """What can be grouped and filtered by: times first. A row's key is none in Kylin: it would tell all rows apart."""
+    return tuple(
+        one for one in (*model.of_kind("derived", "time"), *model.of_kind("dimension")) if one.name != model.key
+    )
 
 
 def _measures(model: CubeModel, table_name: str) -> list[dict[str, Any]]:

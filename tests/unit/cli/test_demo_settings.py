@@ -26,6 +26,7 @@ GOOD = DemoSettings(
         ({"slow_factor": 1.0}, "--slow-factor 1.0"),
         ({"steps": 79}, "at least 80"),
         ({"data": Path("/no/such/folder")}, "no such folder"),
+        ({"kylin": True, "keep": True}, "--keep leaves no Kylin running"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_option(change: dict[str, Any], words: str) -> None:

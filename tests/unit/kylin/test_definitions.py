@@ -19,9 +19,10 @@ def test_every_column_is_in_the_table_with_kylins_type() -> None:
     assert (kinds["METRIC_VALUE"], kinds["SAMPLES"], kinds["ATTEMPT"]) == ("double", "bigint", "integer")
 
 
-def test_exact_time_and_key_are_no_dimensions_and_the_partition_is_one() -> None:
+def test_key_is_no_dimension_and_the_partition_is_one() -> None:
     names = [column.name for column in definitions.dimensions(FACTS)]
-    assert not {"TS", "FACT_ID", "METRIC_VALUE"} & set(names)
+    assert not {"FACT_ID", "METRIC_VALUE"} & set(names)
+    assert {"TS", "MINUTE_START"} <= set(names)
     model = definitions.data_model(FACTS, "T", "m", "note")
     assert model["partition_desc"]["partition_date_column"].removeprefix("T.") in names
     assert model["description"] == "note"

@@ -61,10 +61,9 @@ def _check_column(node: exp.Expr, catalog: Catalog) -> None:
     if found is None:
         return
     cube, column = found
-    if column.name in (cube.time, cube.key):
-        finest = next((one.name for one in cube.of_kind("derived")), "a derived time")
+    if column.name == cube.key:
         raise QueryError(
-            f"Kylin sums {cube.name} up to the minute: there is no {column.name}.", hint=f"Ask by {finest}."
+            f"Kylin does not keep {cube.name}'s key: there is no {column.name}.", hint="Ask by what it is of."
         )
     if column.kind == "measure" and not _is_summed(node) and not _is_passed_on(node):
         raise QueryError(

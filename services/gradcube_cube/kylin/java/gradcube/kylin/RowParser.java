@@ -43,6 +43,7 @@ public final class RowParser implements IStreamingMessageParser<ConsumerRecord<b
     private final Map<String, Integer> places = new HashMap<>();
     private final Set<String> objects = new HashSet<>();
     private final int time;
+    private final int timeColumn;
     private final int key;
 
     public RowParser(CubeDesc cube, MessageParserInfo info) {
@@ -58,6 +59,7 @@ public final class RowParser implements IStreamingMessageParser<ConsumerRecord<b
             measure.getFunction().getParameter().getColRefs().forEach(one -> measures.add(names.indexOf(one.getName())));
         }
         time = names.size();
+        timeColumn = names.indexOf(info.getTsColName());
         place(info.getTsColName(), mapping, time);
         key = mapping.containsKey(KEY) ? time + 1 : -1;
         if (key > 0) {
@@ -111,6 +113,9 @@ public final class RowParser implements IStreamingMessageParser<ConsumerRecord<b
             moment = Long.parseLong(values[time]);
         } catch (NumberFormatException error) {
             throw new MessageFormatException(where(record) + "its time is no number of milliseconds");
+        }
+        if (timeColumn >= 0) {
+            values[timeColumn] = values[time];
         }
         for (int place = 0; place < time; place++) {
             values[place] = value(record, place, moment, values[place]);

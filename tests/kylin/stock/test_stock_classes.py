@@ -1,0 +1,139 @@
+"""What Kylin 3.1.3's receiver counts wrongly by itself: each story is told with our classes, and without one mend.
+
+Each needs a Kylin of its own, so that they are apart from `make test-kylin`: `make test-kylin-stock`.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.kylin.both import server_url
+from tests.kylin.conftest import gradcube, nodes
+from tests.kylin.stock import variants
+from tests.kylin.stock.variants import MENDED, Variant, cache_with
+from tests.kylin.test_exactness import Stage
+from tests.waiting import wait_until
+
+from gradcube.bus.local_broker import LocalBroker
+from gradcube.bus.topics import apply_topics, load_topics
+from gradcube.cube.deploy.kylin import KylinDeployment
+from gradcube.cube.deploy.plan import carry_out, plan
+from gradcube.cube.model import Catalog, load_cube
+from gradcube.kylin.accounts import ADMIN, password
+from gradcube.kylin.definitions import Windows
+from gradcube.kylin.rest import KylinRest
+from gradcube.settings import KafkaSettings
+
+SETTLED_SECONDS = 15.0
+WINDOWS = Windows(segment_seconds=3600, late_seconds=5)
+
+
+def restart(stage: Stage) -> None:
+    """In order, so that it writes down how far it has read; the supervisor starts it again."""
+    before = nodes(stage.folder)["receiver-0"]
+    os.kill(before["pid"], signal.SIGTERM)
+    wait_until(lambda: nodes(stage.folder)["receiver-0"]["restarts"] > before["restarts"], 60, "its end is seen", 0.5)
+    wait_until(lambda: nodes(stage.folder)["receiver-0"]["ready"], 120, "it is back", 0.5)
+
+
+def once(stage: Stage) -> None:
+    restart(stage)
+
+
+def twice_with_nothing_between(stage: Stage) -> None:
+    restart(stage)
+    restart(stage)
+
+
+def disabled_and_enabled(stage: Stage) -> None:
+    with rest_of(stage) as rest:
+        assert stage.counted()  # its fragments are in the cache now
+        restart(stage)  # which writes them
+        assert stage.counted()
+        rest.put("cubes/facts_v1/disable")
+        stage.send()
+        rest.put("cubes/facts_v1/enable")
+
+
+def closed_then_restarted(stage: Stage) -> None:
+    wait_until(lambda: states_of(stage) == {"IMMUTABLE"}, 200, "all segments are closed", 2)
+    restart(stage)
+
+
+STORIES: list[tuple[str, Variant, Callable[[Stage], None]]] = [
+    ("a restart", variants.READS_ALL_AGAIN, once),
+    ("two restarts with nothing between", variants.FORGETS_POSITIONS, twice_with_nothing_between),
+    ("disable and enable", variants.KEEPS_FORMER_LIFE, disabled_and_enabled),
+    ("a restart with no open segment", variants.DELETES_CLOSED_SEGMENTS, closed_then_restarted),
+]
+NAMES = [name for name, _, _ in STORIES]
+
+
+@pytest.mark.parametrize("story", [story for _, _, story in STORIES], ids=NAMES)
+def test_with_our_classes_it_counts_once(
+    story: Callable[[Stage], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with staged(MENDED, tmp_path, monkeypatch) as stage:
+        story(stage)
+        assert settled(stage) == len(stage.sent)
+
+
+@pytest.mark.parametrize(("variant", "story"), [(variant, story) for _, variant, story in STORIES], ids=NAMES)
+def test_without_the_mend_it_counts_wrongly(
+    variant: Variant, story: Callable[[Stage], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with staged(variant, tmp_path, monkeypatch) as stage:
+        story(stage)
+        assert settled(stage) != len(stage.sent)
+
+
+@contextmanager
+def staged(variant: Variant, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_with(variant, directory)))
+    folder = directory / "home"
+    with LocalBroker(directory / "broker") as broker:
+        apply_topics(KafkaSettings(bootstrap=broker.bootstrap), load_topics(), replication=1)
+        done = gradcube(folder, "kylin", "up")
+        assert done.returncode == 0, done.stdout + done.stderr
+        try:
+            stage = Stage(folder, broker)
+            stage.send()
+            with rest_of(stage) as rest:
+                catalog = Catalog({"FACTS": load_cube()})
+                engine = KylinDeployment(rest, catalog, "gradcube", broker.bootstrap, WINDOWS)
+                carry_out(engine, plan(catalog, engine.deployed()).steps, lambda _: None)
+            stage.assert_exact()
+            yield stage
+        finally:
+            gradcube(folder, "kylin", "down")
+
+
+def rest_of(stage: Stage) -> KylinRest:
+    return KylinRest(server_url(stage.folder), ADMIN, password(stage.folder / "kylin", ADMIN))
+
+
+def states_of(stage: Stage) -> set[str]:
+    with rest_of(stage) as rest:
+        told = rest.get("streaming_v2/cubes/facts_v1/stats")["receiver_cube_real_time_states"]
+    stats = [one["receiver_cube_stats"] for group in told.values() for one in group.values()]
+    return {segment["segment_state"] for one in stats for segment in one["segment_stats"].values()}
+
+
+def settled(stage: Stage) -> int:
+    """The count, once it has not changed for a while."""
+    last: list[tuple[int, float]] = []
+
+    def stands() -> bool:
+        now = stage.counted()
+        if now is None:
+            return False
+        if not last or last[-1][0] != now[0]:
+            last.append((now[0], time.monotonic()))
+        return time.monotonic() - last[-1][1] > SETTLED_SECONDS
+
+    wait_until(stands, 180, "the count stands", 1)
+    return last[-1][0]
