@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gradcube.cube.kylin.watch import Seen
 from gradcube_cube.gateway import Gateway
 
 
@@ -55,8 +56,14 @@ def _in_kylin(gateway: Gateway, name: str) -> dict[str, Any]:
         "lag": seen.behind.get(name),
         "late": seen.late.get(name),
         "refused": seen.refused.get(name),
-        "reason": gateway.kylin.reason or (None if name in seen.versions else "not deployed to Kylin"),
+        "reason": gateway.kylin.reason or _why_not_read(seen, name),
     }
+
+
+def _why_not_read(seen: Seen, name: str) -> str | None:
+    if name not in seen.versions:
+        return "not deployed to Kylin"
+    return "no receiver of Kylin's reads it" if seen.behind.get(name) is None else None
 
 
 def unready(gateway: Gateway) -> str | None:

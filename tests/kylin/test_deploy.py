@@ -20,7 +20,7 @@ from gradcube.kylin.accounts import ADMIN, password
 from gradcube.kylin.rest import KylinConflict, KylinDenied, KylinError, KylinMissing, KylinRest
 from gradcube.settings import KafkaSettings
 
-PROJECT, ROWS = "deployed", 3000
+PROJECT, ROWS = "gradcube", 3000
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from gradcube.ports import require_free
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.2
+_READY_LOOK_SECONDS = 2.0
+"""Between two questions to one that answers: each costs it, and us, some milliseconds."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _STEADY_SECONDS = 120.0
 """Who ran so long begins with the first pause again."""
@@ -97,6 +99,8 @@ class Supervisor:
             return
         if run.process.poll() is not None:
             self._lost(run, f"ended with {run.process.returncode}: {self._last_words(run)}")
+        elif run.ready and now - run.heard < _READY_LOOK_SECONDS:
+            return
         elif run.node.ready():
             run.heard, run.ready, run.reason = now, True, None
         elif now - max(run.heard, run.started) > (_MISSED_SECONDS if run.heard > run.started else self._start_seconds):

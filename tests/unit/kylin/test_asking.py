@@ -26,7 +26,8 @@ class Kylin:
     """Server and receiver at one port: what they say can be changed while they run."""
 
     def __init__(self) -> None:
-        self.lag, self.places, self.rows = 0, [{"facts_v1": {"a": "ACTIVE"}}], [["bert", "3"]]
+        self.lag: int | None = 0
+        self.places, self.rows = [{"facts_v1": {"a": "ACTIVE"}}], [["bert", "3"]]
         self.refusal: tuple[int, str] | None = None
         self.asked: list[dict[str, Any]] = []
         self.held, self.gone = threading.Event(), False
@@ -62,8 +63,9 @@ class Kylin:
     def told(self, path: str) -> Any:
         node = {"receiver": {"host": "127.0.0.1", "port": self.port}}
         stats = {
-            "consumer_stats": {"total_exception_events": 2, "partition_consume_stats": {
-                "0": {"consume_lag": self.lag + 1}, "1": {"consume_lag": 0}}},
+            "consumer_stats": None if self.lag is None else {
+                "total_exception_events": 2,
+                "partition_consume_stats": {"0": {"consume_lag": self.lag + 1}, "1": {"consume_lag": 0}}},
             "long_latency_info": {"total_long_latency_events": 4},
         }  # fmt: skip
         answers = {
@@ -156,6 +158,16 @@ def test_refused_while_they_are_behind(kylin: Kylin) -> None:
     with asking(kylin, Behind(0, REFUSE)) as (engine, _), pytest.raises(EngineMissing, match="FACTS: 7"):
         answer(engine)
     assert kylin.asked == []
+
+
+def test_cube_that_nobody_reads_is_not_up_to_date(kylin: Kylin) -> None:
+    """Kylin itself then says 0 rows, and no lag."""
+    kylin.lag = None
+    with asking(kylin, Behind(10**9, ANSWER)) as (engine, watch):
+        assert answer(engine).partial
+        assert watch.seen.behind == {"FACTS": None}
+    with asking(kylin, Behind(10**9, REFUSE)) as (engine, _), pytest.raises(EngineMissing, match="FACTS: none is read"):
+        answer(engine)
 
 
 def test_waits_for_them(kylin: Kylin) -> None:

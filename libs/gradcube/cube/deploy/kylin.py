@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from gradcube.cube.deploy.kylin_receivers import Receivers
 from gradcube.cube.deploy.plan import DeployedVersion, Outcome, Step, shape_of
 from gradcube.cube.model import Catalog, CubeModel
 from gradcube.kylin import definitions
@@ -58,7 +59,7 @@ class KylinDeployment:
         replicas: int = 1,
     ) -> None:
         self._rest, self._catalog, self._project, self._bootstrap = rest, catalog, project, bootstrap
-        self._windows, self._replicas = windows or Windows(), replicas
+        self._windows, self._receivers = windows or Windows(), Receivers(rest, replicas)
 
     def deployed(self) -> Sequence[DeployedVersion]:
         """From the models of the project; none where there is no project.
@@ -102,9 +103,9 @@ class KylinDeployment:
         self._make("models", self._of_project(modelDescData=described, modelName=names.model))
         made = definitions.cube(model, names.table, names.model, names.kylin_cube, self._windows)
         self._make("cubes", self._of_project(cubeDescData=made, cubeName=names.kylin_cube))
-        self._assign_receivers()
+        self._receivers.assign()
         if names.kylin_cube not in self._ready():
-            self._rest.put(f"cubes/{names.kylin_cube}/enable")
+            self._receivers.start_reading(names.kylin_cube)
         if cube not in self._serving():
             self._serve(cube, names.number)
 
@@ -132,23 +133,6 @@ class KylinDeployment:
         """Kylin wants JSON as text within JSON."""
         texts = {name: part if isinstance(part, str) else json.dumps(part) for name, part in parts.items()}
         return {"project": self._project, **texts}
-
-    def _assign_receivers(self) -> None:
-        """Partitions are given to sets of `replicas` receivers, which all read them: each new one completes a set."""
-        groups = {group["rs_id"]: set(map(_address, group["nodes"])) for group in self._replica_sets()}
-        for node in map(_address, self._rest.get("streaming_v2/receivers")):
-            if any(node in known for known in groups.values()):
-                continue
-            short = next((number for number, known in groups.items() if 0 < len(known) < self._replicas), None)
-            if short is not None:
-                self._rest.put(f"streaming_v2/replicaSet/{short}/{node[0]}_{node[1]}")
-                groups[short].add(node)
-            else:
-                self._rest.post("streaming_v2/replicaSet", {"nodes": [{"host": node[0], "port": node[1]}]})
-                groups = {group["rs_id"]: set(map(_address, group["nodes"])) for group in self._replica_sets()}
-
-    def _replica_sets(self) -> list[dict[str, Any]]:
-        return list(self._rest.get("streaming_v2/replicaSets"))
 
     def _remove(self, step: Step, names: Names) -> Outcome:
         """Disabled first: Kylin lets an enabled cube go and keeps its rows, which a new one of that name would show."""
@@ -186,7 +170,8 @@ class KylinDeployment:
 
     def _version(self, names: Names, shape: Any, serving: Mapping[str, int], ready: bool) -> DeployedVersion:
         seen = serving.get(names.cube) == names.number
-        rows, missing = (self._rows(names) if ready else 0), (self._missing(names) if ready and not seen else 0)
+        rows = self._rows(names) if ready else 0
+        missing = self._receivers.missing(names.kylin_cube) if ready and not seen else 0
         return DeployedVersion(names.cube, names.number, shape, seen, rows, missing)
 
     def _rows(self, names: Names) -> int:
@@ -197,11 +182,6 @@ class KylinDeployment:
         except KylinError:
             return 0
         return int(answer["results"][0][0]) if answer["results"] else 0
-
-    def _missing(self, names: Names) -> int:
-        """Records that the receivers have not read. Offsets there are "last read", so one a partition is no lag."""
-        stats = self._rest.get(f"streaming_v2/cubes/{names.kylin_cube}/stats")
-        return sum(max(0, lag - 1) for lag in _found_in(stats, "consume_lag", within="partition_consume_stats"))
 
     def _ready(self) -> frozenset[str]:
         """The cubes that answer; empty where there is no project."""
@@ -228,20 +208,3 @@ class KylinDeployment:
 
 def _project(name: str, serving: Mapping[str, int]) -> dict[str, Any]:
     return {"name": name, "description": json.dumps({NOTE: serving}), "override_kylin_properties": {}}
-
-
-def _address(node: Mapping[str, Any]) -> tuple[str, int]:
-    return str(node["host"]), int(node["port"])
-
-
-def _found_in(tree: Any, name: str, *, within: str) -> Iterator[int]:
-    """Numbers of that name anywhere below `within`: the answer nests them by receiver and by partition."""
-
-    def walk(node: Any, inside: bool) -> Iterator[int]:
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
-            if inside and key == name and isinstance(value, int):
-                yield value
-            else:
-                yield from walk(value, inside or key == within)
-
-    return walk(tree, False)

@@ -134,7 +134,8 @@ class KylinAsking:
         return self._watch.seen
 
     def _is_behind(self, seen: Seen, running: _Running) -> bool:
-        return any(seen.behind.get(cube, 0) > self._behind.records for cube in running.statement.cubes)
+        lags = (seen.behind.get(cube, 0) for cube in running.statement.cubes)
+        return any(lag is None or lag > self._behind.records for lag in lags)
 
     def _told_alike(self, running: _Running, deadline: float) -> Any:
         """An answer during which no segment moved: while one does, its rows are for a moment in neither place."""
@@ -186,7 +187,8 @@ def _columns(result: Result, statement: KylinStatement) -> tuple[OutputColumn, .
 
 
 def _lag(seen: Seen, running: _Running) -> str:
-    told = ", ".join(f"{cube}: {seen.behind.get(cube, 0):,}" for cube in running.statement.cubes)
+    lags = ((cube, seen.behind.get(cube, 0)) for cube in running.statement.cubes)
+    told = ", ".join(f"{cube}: {'none is read' if lag is None else f'{lag:,}'}" for cube, lag in lags)
     return f"Kylin's receivers have not read all records yet ({told})."
 
 

@@ -25,12 +25,13 @@ Places = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Seen:
-    """One look, by cube: `tables` that serve, records that receivers have not read (`behind`) or could not (`refused`),
-    and rows that came after their segment was closed (`late`), which are in no answer. `built`: there is history.
+    """One look, by cube: `tables` that serve, records that receivers have not read (`behind`, None when none of them
+    reads the cube at all) or could not (`refused`), and rows that came after their segment was closed (`late`), which
+    are in no answer. `built`: there is history.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
-    behind: Mapping[str, int] = field(default_factory=dict)
+    behind: Mapping[str, int | None] = field(default_factory=dict)
     late: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class KylinWatch:
         stats = {cube: self._stats(receivers, Names(cube, number).kylin_cube) for cube, number in serving.items()}
         return Seen(
             {cube: Names(cube, number).table for cube, number in serving.items()},
-            {cube: max((_behind(one) for one in each), default=0) for cube, each in stats.items()},
+            {cube: _behind(each) for cube, each in stats.items()},
             {cube: sum(_late(one) for one in each) for cube, each in stats.items()},
             {cube: sum(_refused(one) for one in each) for cube, each in stats.items()},
             serving, receivers, bool(self._built()), monotonic(),
@@ -167,9 +168,14 @@ class KylinWatch:
             raise KylinError(f"receiver {address}: {error!r:.200}") from error
 
 
-def _behind(stats: Mapping[str, Any]) -> int:
+def _behind(receivers: list[Mapping[str, Any]]) -> int | None:
+    """Of the last of them. One that has no partition of the cube, or failed to begin, reads nothing of it."""
+    return max((_unread(one["consumer_stats"]) for one in receivers if one.get("consumer_stats")), default=None)
+
+
+def _unread(consumer: Mapping[str, Any]) -> int:
     """Offsets there are "last read", so that one a partition is no lag."""
-    partitions = (stats.get("consumer_stats") or {}).get("partition_consume_stats") or {}
+    partitions = consumer.get("partition_consume_stats") or {}
     return sum(max(0, int(one.get("consume_lag") or 0) - 1) for one in partitions.values())
 
 

@@ -26,6 +26,7 @@ public final class ExactKafkaSource extends KafkaSource {
             StreamingSegmentManager segments) {
         IStreamingConnector connector = super.createStreamingConnector(cube, partitions, start, segments);
         ((KafkaConnector) connector).passOverRepeated(new RecentRows(), segments.getConsumePosition());
+        SegmentAges.restore(segments);
         String checkpoint = segments.getCheckPointSourcePosition();
         if (checkpoint == null) {
             forgetFragments();
