@@ -34,7 +34,7 @@ test-chaos: setup ## Kills and freezes of what is running
 	$(BIN)/pytest tests/chaos
 
 test-kylin: setup ## Apache Kylin for real: fetched (148 MB, once), started, killed, stopped
-	$(BIN)/pytest tests/kylin --ignore=tests/kylin/stock
+	$(BIN)/pytest -n 3 --dist loadfile tests/kylin --ignore=tests/kylin/stock
 
 test-kylin-stock: setup ## What of Kylin's receiver counts wrongly without our classes: each mend taken away (10 min)
 	$(BIN)/pytest tests/kylin/stock

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from gradcube.cube.kylin.across import TakesGiven
 from gradcube.cube.kylin.asking import Behind, KylinAsking
 from gradcube.cube.kylin.either import EitherEngine
 from gradcube.cube.kylin.watch import KylinWatch
@@ -22,7 +23,7 @@ def own_cubes(settings: CubeSettings, catalog: Catalog) -> Mapping[str, CubeMode
 
 
 def open_kylin(
-    settings: CubeSettings, catalog: Catalog, embedded: Engine, opening: ExitStack
+    settings: CubeSettings, catalog: Catalog, embedded: TakesGiven, opening: ExitStack
 ) -> tuple[Engine, KylinWatch | None]:
     """What answers statements, and what watches Kylin. Both end with `opening`. Raises ConfigError."""
     if settings.kylin_url is None:
@@ -35,9 +36,11 @@ def open_kylin(
     opening.callback(watch.stop)
     behind = Behind(settings.kylin_lag_records, settings.kylin_when_behind)
     kylin = KylinAsking(rest, watch, catalog, settings.project, behind, settings.query_workers)
+    either = EitherEngine(catalog, embedded, kylin, _held(settings, catalog), settings.query_workers)
+    opening.callback(either.close)
     opening.callback(kylin.close)
     watch.start()
-    return EitherEngine(catalog, embedded, kylin, _held(settings, catalog)), watch
+    return either, watch
 
 
 def _held(settings: CubeSettings, catalog: Catalog) -> frozenset[str]:

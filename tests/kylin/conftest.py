@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+
+from gradcube.ports import free_port
 
 
 def gradcube(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -20,17 +23,26 @@ def gradcube(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def nodes(folder: Path) -> dict[str, dict[str, Any]]:
-    """What `gradcube kylin status` tells, by name."""
-    return {node["name"]: node for node in json.loads(gradcube(folder, "kylin", "status", "--json").stdout)}
+    """What the supervisor tells of its parts, by name: asked directly, since tests ask often."""
+    health = json.loads((folder / "kylin" / "state.json").read_text())["health"]
+    return dict(httpx.get(f"{health}/status", timeout=30).json())
+
+
+def up(folder: Path, *options: str) -> None:
+    """Starts one, at ports that no other test's would choose at the same moment: as if it had had them before."""
+    ports = {f"{name}_PORT": free_port() for name in ("ZOOKEEPER", "SERVER", "RECEIVER")}
+    (folder / "kylin").mkdir(parents=True, mode=0o700)
+    (folder / "kylin" / "ports.json").write_text(json.dumps(ports))
+    done = gradcube(folder, "kylin", "up", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state of a Kylin that runs."""
+    """The state of a Kylin that runs: one for each process of tests."""
     folder = tmp_path_factory.mktemp("kylin-home")
-    done = gradcube(folder, "kylin", "up")
-    assert done.returncode == 0, done.stdout + done.stderr
     try:
+        up(folder)
         yield folder
     finally:
         gradcube(folder, "kylin", "down")

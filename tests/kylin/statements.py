@@ -83,6 +83,7 @@ def times(draw: st.DrawFn) -> str:
         st.sampled_from([
             f"{name} {sign} TIMESTAMP '{moment}'", f"{name} {sign} '{moment}'", f"{name} {sign} DATE '{moment[:10]}'",
             f"DAY_START {sign} DATE '{moment[:10]}'", f"DAY_START = '{moment[:10]}'",
+            f"{name} is not null", f"({name} is null or STAGE = 1)",
             f"{name} <> '{moment}'", f"{name} = TIMESTAMP '{moment}'", f"{name} in ('{moment}', '2026-11-24 09:00:00')",
             f"floor({name} to {grain}) {sign} TIMESTAMP '{moment}'", f"extract(hour from {name}) {sign} 9",
             f"{name} {sign} timestampadd(HOUR, -3, TIMESTAMP '{moment}')", f"{name} < current_timestamp",

@@ -1,5 +1,6 @@
 """A real Kylin: asked, killed in part, stopped."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -38,6 +39,13 @@ def test_passwords_are_in_no_argument_and_no_log(folder: Path) -> None:
     told = "".join(" ".join(psutil.Process(node["pid"]).cmdline()) for node in nodes(folder).values())
     told += "".join(path.read_text(errors="replace") for path in (folder / "kylin" / "logs").iterdir())
     assert all(password(folder / "kylin", name) not in told for name in (ADMIN, GATEWAY))
+
+
+def test_status_tells_of_each_part(folder: Path) -> None:
+    told = json.loads(gradcube(folder, "kylin", "status", "--json").stdout)
+    assert [(one["name"], one["pid"], one["ready"]) for one in told] == [
+        (name, one["pid"], True) for name, one in nodes(folder).items()
+    ]
 
 
 def test_second_up_is_refused_with_the_way_out(folder: Path) -> None:

@@ -1,9 +1,10 @@
 """The embedded engine: a translated statement over a snapshot as its asker sees it, in the query pool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from gradcube.cube.given import Given
 from gradcube.cube.guard import SCHEMA
 from gradcube.cube.kylin_types import from_duckdb
 from gradcube.cube.model import Catalog
@@ -43,12 +44,15 @@ class Asking:
     def __init__(self, catalog: Catalog, store: Store, pool: QueryPool) -> None:
         self._catalog, self._store, self._pool = catalog, store, pool
 
-    def prepare(self, question: Question, sight: Sight, query_id: str) -> PreparedQuery:
-        """`query_id` names it to the pool. Raises QueryError, and what `sight` raises."""
+    def prepare(
+        self, question: Question, sight: Sight, query_id: str, given: Sequence[Given] = ()
+    ) -> PreparedQuery:  # fmt: skip
+        """`query_id` names it to the pool. What is `given` he sees whole. Raises as an engine does."""
         snapshot = self._store.snapshot()
+        beside = {one.model.name: one for one in given}
         try:
-            statement = self._translate(question, snapshot, sight)
-            views = tuple(self._view(name, snapshot, sight) for name in statement.relations)
+            statement = self._translate(question, snapshot, sight, beside)
+            views = tuple(self._view(name, snapshot, sight, beside) for name in statement.relations)
         except BaseException:
             snapshot.close()
             raise
@@ -70,9 +74,13 @@ class Asking:
         """As the pool's."""
         return self._pool.progress(query_id)
 
-    def _translate(self, question: Question, snapshot: Snapshot, sight: Sight) -> Statement:
+    def _translate(
+        self, question: Question, snapshot: Snapshot, sight: Sight, beside: Mapping[str, Given]
+    ) -> Statement:
+        seen = self._seen(snapshot, sight)
+        catalog = replace(seen, cubes={**seen.cubes, **{name: one.model for name, one in beside.items()}})
         return translate(
-            question.sql, self._seen(snapshot, sight), schema=SCHEMA, offset=question.offset,
+            question.sql, catalog, schema=SCHEMA, offset=question.offset,
             parameters=question.parameters,
             limit=question.most + 1,  # one row more than may be given tells whether the limit cut the answer
         )  # fmt: skip
@@ -91,7 +99,9 @@ class Asking:
             cubes[name] = replace(model, rollups=tuple(fit))
         return replace(self._catalog, cubes=cubes)
 
-    def _view(self, relation: str, snapshot: Snapshot, sight: Sight) -> View:
+    def _view(self, relation: str, snapshot: Snapshot, sight: Sight, beside: Mapping[str, Given]) -> View:
+        if (found := beside.get(relation)) is not None:
+            return View(relation, found.select)
         model = self._catalog.cubes[relation.partition("__")[0]]
         return View(relation, sight.restricted(model, snapshot.columns(relation), snapshot.select(relation)))
 

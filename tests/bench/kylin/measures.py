@@ -23,8 +23,6 @@ from tests.waiting import wait_until
 
 GOAL_ROWS_PER_SECOND, GOAL_FRESH_SECONDS = 12_000, 5.0
 FRESH_FACTS = 40
-MIXED = {12}
-"""It reads FACTS and FINDINGS, which are in two engines."""
 
 
 def ingest(folder: Path, directory: Path, facts: int) -> Figure:
@@ -60,7 +58,7 @@ def _read_by_receiver(folder: Path) -> int:
 
 def sql(both: Both, rounds: int) -> list[Figure]:
     """Seconds of the ten questions, through the gateway and stock kylinpy."""
-    asked = [one for one in questions() if one.is_benchmark and one.number not in MIXED]
+    asked = [one for one in questions() if one.is_benchmark]
     times = {name: [_seconds(gateway, one.sql, rounds) for one in asked] for name, gateway in _engines(both).items()}
     ratio = np.exp(np.mean([np.log(np.median(a) / np.median(b)) for a, b in zip(*times.values(), strict=True)]))
     figures = []

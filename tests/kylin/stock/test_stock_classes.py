@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.kylin.both import server_url
-from tests.kylin.conftest import gradcube, nodes
+from tests.kylin.conftest import gradcube, nodes, up
 from tests.kylin.stock import variants
 from tests.kylin.stock.variants import MENDED, Variant, cache_with
 from tests.kylin.test_exactness import Stage
@@ -97,9 +97,8 @@ def staged(variant: Variant, directory: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = directory / "home"
     with LocalBroker(directory / "broker") as broker:
         apply_topics(KafkaSettings(bootstrap=broker.bootstrap), load_topics(), replication=1)
-        done = gradcube(folder, "kylin", "up")
-        assert done.returncode == 0, done.stdout + done.stderr
         try:
+            up(folder)
             stage = Stage(folder, broker)
             stage.send()
             with rest_of(stage) as rest:

@@ -1,6 +1,6 @@
 """Kylin's receivers: put into sets, told to read a cube, and seen to do so."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import not_
 from typing import Any
 
@@ -29,7 +29,7 @@ class Receivers:
                 groups[short].add(node)
             else:
                 self._rest.post("streaming_v2/replicaSet", {"nodes": [{"host": node[0], "port": node[1]}]})
-                groups = self._sets()
+                groups = self._sets_with_leaders()
 
     def start_reading(self, cube: str) -> None:
         """Kylin calls a cube READY also when a receiver could not begin; then it has no rows, and no lag either."""
@@ -48,12 +48,13 @@ class Receivers:
         stats = self._rest.get(f"streaming_v2/cubes/{cube}/stats")
         return sum(max(0, lag - 1) for lag in _found_in(stats, "consume_lag", within="partition_consume_stats"))
 
+    def _sets_with_leaders(self) -> dict[int, set[tuple[str, int]]]:
+        """When its first receiver becomes a set's leader, Kylin writes the set as it was: whom it got since is lost."""
+        _within_seconds(lambda: all(group["leader"] for group in self._rest.get("streaming_v2/replicaSets")))
+        return self._sets()
+
     def _is_read(self, cube: str) -> bool:
-        looking = Retrying(
-            retry=retry_if_result(not_), stop=stop_after_delay(_READ_SECONDS), wait=wait_fixed(_LOOK_SECONDS),
-            retry_error_callback=lambda _: False,
-        )  # fmt: skip
-        return bool(looking(self._reads, cube))
+        return _within_seconds(lambda: self._reads(cube))
 
     def _reads(self, cube: str) -> bool:
         """Every receiver of it that answers."""
@@ -65,6 +66,14 @@ class Receivers:
     def _sets(self) -> dict[int, set[tuple[str, int]]]:
         groups = self._rest.get("streaming_v2/replicaSets")
         return {group["rs_id"]: set(map(_address, group["nodes"])) for group in groups}
+
+
+def _within_seconds(condition: Callable[[], bool]) -> bool:
+    looking = Retrying(
+        retry=retry_if_result(not_), stop=stop_after_delay(_READ_SECONDS), wait=wait_fixed(_LOOK_SECONDS),
+        retry_error_callback=lambda _: False,
+    )  # fmt: skip
+    return bool(looking(condition))
 
 
 def _address(node: Mapping[str, Any]) -> tuple[str, int]:

@@ -9,8 +9,9 @@ import datetime
 
 from sqlglot import exp
 
+from gradcube.cube.kylin.truths import fold_truths, push_nots_down
 from gradcube.cube.model import DERIVED_UNITS, Catalog
-from gradcube.cube.scopes import origin_of
+from gradcube.cube.scopes import column_of, origin_of
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is)
 _BEHIND: dict[type[exp.Expr], type[exp.Expr]] = {exp.LT: exp.LTE, exp.GTE: exp.GT}
@@ -28,10 +29,13 @@ def spell_comparisons(tree: exp.Query, catalog: Catalog) -> None:
     for date in reversed(list(tree.find_all(exp.Cast))):
         if date.to.this.name == "DATE" and _is_compared(date):
             date.replace(_as_timestamp(date))
+    push_nots_down(tree)
     for node in list(tree.find_all(*_MIRRORED)):
         _align(node, catalog)
     for equal in list(tree.find_all(exp.EQ, exp.NEQ)):
         _decide(equal, catalog)
+    for null in list(tree.find_all(exp.Is)):
+        _decide_null(null, catalog)
     for several in list(tree.find_all(exp.In)):
         _keep_beginnings(several, catalog)
     for between in list(tree.find_all(exp.Between)):
@@ -40,6 +44,7 @@ def spell_comparisons(tree: exp.Query, catalog: Catalog) -> None:
             moment = constant_time(between.args[name])
             if unit is not None and moment is not None:
                 between.set(name, timestamp(_beginning(moment, unit, up=up)))
+    fold_truths(tree)
     for where in list(tree.find_all(exp.Where)):
         _shield(where, catalog)
 
@@ -151,6 +156,13 @@ def _decide(node: exp.Expr, catalog: Catalog) -> None:
     if unit is not None and moment is not None and _beginning(moment, unit, up=False) != moment:
         unequal = exp.Not(this=exp.Is(this=column.copy(), expression=exp.Null()))
         node.replace(exp.false() if isinstance(node, exp.EQ) else unequal)
+
+
+def _decide_null(node: exp.Is, catalog: Catalog) -> None:
+    """A time of a row is never null, and Kylin ends at the question in a NullPointerException."""
+    found = column_of(node.this.unnest(), catalog) if isinstance(node.this.unnest(), exp.Column) else None
+    if found is not None and found[1].kind in ("time", "derived") and isinstance(node.expression, exp.Null):
+        node.replace(exp.false())
 
 
 def _keep_beginnings(node: exp.In, catalog: Catalog) -> None:
