@@ -12,7 +12,7 @@ from gradcube.cube.kylin_types import from_duckdb
 from gradcube.cube.questions import Answer, OutputColumn
 from gradcube.cube.sandbox.request import Result
 
-CELLS = [
+CELLS: list[tuple[str, pa.DataType, list[object]]] = [
     ("VARCHAR", pa.string(), ["", "it's", "'); drop table x; --", "mü\n\t\\", "a''b", None]),
     ("INTEGER", pa.int32(), [0, -(2**31), 2**31 - 1, 7, 8, None]),
     ("BIGINT", pa.int64(), [0, -(2**63), 2**63 - 1, 7, 8, None]),
