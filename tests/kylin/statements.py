@@ -24,7 +24,7 @@ AGGREGATES = [
     "count(*)", "count(METRIC_VALUE)", "sum(METRIC_VALUE)", "min(METRIC_VALUE)", "max(METRIC_VALUE)", "sum(METRIC_SUM)",
     "min(METRIC_MIN)", "max(METRIC_MAX)", "sum(SAMPLES)", "avg(METRIC_VALUE)", "avg(SAMPLES)", "count(distinct JOB)",
     "count(distinct SUBJECT)", "sum(METRIC_SUM) / sum(SAMPLES)", "min(MINUTE_START)", "max(DAY_START)",
-    "max(MODEL_PARAMETERS)", "round(sum(METRIC_VALUE) / count(*), 2)", "max(ATTEMPT) + 1", "min(JOB)", "2 * count(*)",
+    "max(MODEL_PARAMETERS)", "round(sum(METRIC_VALUE) / 7, 2)", "max(ATTEMPT) + 1", "min(JOB)", "2 * count(*)",
     "cast(sum(SAMPLES) as double) / 3", "sum(SAMPLES) / 7", "case when count(*) > 100 then 'many' else 'few' end",
     "coalesce(min(NODE), 'none')", "timestampdiff(MINUTE, min(MINUTE_START), max(MINUTE_START))",
 ]  # fmt: skip

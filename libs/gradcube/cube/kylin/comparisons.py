@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from gradcube.cube.kylin.truths import fold_truths, push_nots_down
 from gradcube.cube.model import DERIVED_UNITS, Catalog
-from gradcube.cube.scopes import column_of, origin_of
+from gradcube.cube.scopes import column_of, cube_of, origin_of, sources_of
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is)
 _BEHIND: dict[type[exp.Expr], type[exp.Expr]] = {exp.LT: exp.LTE, exp.GTE: exp.GT}
@@ -19,6 +19,7 @@ _BEHIND: dict[type[exp.Expr], type[exp.Expr]] = {exp.LT: exp.LTE, exp.GTE: exp.G
 _MIRRORED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.LT: exp.GT, exp.GT: exp.LT, exp.LTE: exp.GTE, exp.GTE: exp.LTE,
 }  # fmt: skip
+_EPOCH = datetime.datetime(1970, 1, 1)
 _UNITS = {
     "minute": datetime.timedelta(minutes=1), "hour": datetime.timedelta(hours=1), "day": datetime.timedelta(days=1),
 }  # fmt: skip
@@ -46,6 +47,7 @@ def spell_comparisons(tree: exp.Query, catalog: Catalog) -> None:
                 between.set(name, timestamp(_beginning(moment, unit, up=up)))
     fold_truths(tree)
     for where in list(tree.find_all(exp.Where)):
+        _never(where, catalog)
         _shield(where, catalog)
 
 
@@ -156,6 +158,18 @@ def _decide(node: exp.Expr, catalog: Catalog) -> None:
     if unit is not None and moment is not None and _beginning(moment, unit, up=False) != moment:
         unequal = exp.Not(this=exp.Is(this=column.copy(), expression=exp.Null()))
         node.replace(exp.false() if isinstance(node, exp.EQ) else unequal)
+
+
+def _never(where: exp.Where, catalog: Catalog) -> None:
+    """Under WHERE FALSE Kylin cannot plan a COUNT(DISTINCT): no row of a cube is of before 1970."""
+    select = where.parent_select
+    if not (isinstance(where.this, exp.Boolean) and isinstance(select, exp.Select)):
+        return
+    for alias, source in sources_of(select).items():
+        if (cube := cube_of(source, catalog)) is not None:
+            time = exp.column(cube.of_kind("derived")[0].name, alias, quoted=True)
+            where.set("this", exp.LT(this=time, expression=timestamp(_EPOCH)))
+            return
 
 
 def _decide_null(node: exp.Is, catalog: Catalog) -> None:

@@ -54,10 +54,20 @@ def kylin_statement(
         refuse_wrong_answers(tree, catalog)
         for table in tables_read:
             _serve(table, tables)
-        text = limited(tree, question.most + 1, question.offset).sql(dialect=Kylin, comments=False)
+        if question.offset or not _has_not_in(tree):
+            tree = limited(tree, question.most + 1, question.offset)
+        text = tree.sql(dialect=Kylin, comments=False)
     except RecursionError as error:
         raise _too_deep() from error
     return KylinStatement(text, sources, cubes)
+
+
+def _has_not_in(tree: exp.Query) -> bool:
+    """A LIMIT around NOT IN (SELECT ...) is handed to the receivers, some of which then end in a NullPointerException.
+
+    Then the answer is cut when it is here.
+    """
+    return any(isinstance(node.this, exp.In) and node.this.args.get("query") for node in tree.find_all(exp.Not))
 
 
 def _tables(tree: exp.Query) -> list[exp.Table]:
