@@ -32,16 +32,21 @@ class Stage:
     broker: LocalBroker
     chance: random.Random = field(default_factory=lambda: random.Random(5))
     sent: dict[str, float] = field(default_factory=dict)
+    windows: dict[str, int] = field(default_factory=dict)
+    twice: int = TWICE
 
-    def send(self) -> None:
-        """New ones, and some of those sent before once more."""
+    def send(self, job: str = "bert") -> None:
+        """The job's next ones, and `twice` of those sent before once more."""
         values = []
-        for number in range(len(self.sent), len(self.sent) + BATCH):
-            row = fact(number, METRIC_VALUE=round(self.chance.uniform(0, 100), 3))
+        first = self.windows.get(job, 0)
+        self.windows[job] = first + BATCH
+        for number in range(first, first + BATCH):
+            row = fact(number, job=job, METRIC_VALUE=round(self.chance.uniform(0, 100), 3))
             self.sent[row["FACT_ID"]] = row["METRIC_VALUE"]
             values.append(encode_fact(row))
-        self.kept = [*self.chance.sample(values, TWICE), *getattr(self, "kept", [])]
-        produce(KafkaSettings(bootstrap=self.broker.bootstrap), "gradcube.facts", values + self.kept[: 2 * TWICE], 0)
+        self.kept = [*self.chance.sample(values, self.twice), *getattr(self, "kept", [])]
+        again = self.kept[: 2 * self.twice]
+        produce(KafkaSettings(bootstrap=self.broker.bootstrap), "gradcube.facts", values + again, 0)
 
     def counted(self) -> tuple[int, float] | None:
         """None while it cannot be asked."""

@@ -130,6 +130,7 @@ def test_views_and_metadata(both: Both) -> None:
         "select METRIC, sum(METRIC_SUM) from FACTS where ATTEMPT > 0 group by METRIC order by METRIC",
         "select count(*) from (select JOB from FACTS where JOB <> 'it''s') as F",
         "select count(*) from FACTS where JOB in (select JOB from FACTS group by JOB)",
+        "select F.JOB, F.N, (select count(*) from JOBS) from (select JOB, count(*) as N from FACTS group by JOB) F",
     ],
 )
 def test_somebody_sees_his_jobs_alone(both: Both, sql: str) -> None:

@@ -14,24 +14,12 @@ LAUNCHER = "gradcube/kylin"
 
 @dataclass(frozen=True)
 class Variant:
-    """`removed` sources, and texts of sources that give way to others."""
+    """Texts of sources that give way to others."""
 
-    removed: tuple[str, ...] = ()
     changed: Mapping[str, tuple[str, str]] | None = None
 
 
 MENDED = Variant()
-READS_ALL_AGAIN = Variant(
-    removed=(
-        "org/apache/kylin/stream/source/kafka/consumer/KafkaConnector.java", f"{LAUNCHER}/ExactKafkaSource.java",
-        f"{LAUNCHER}/RecentRows.java",
-    ),
-    changed={
-        f"{LAUNCHER}/ReceiverMain.java": (
-            "ExactKafkaSource.class.getName()", '"org.apache.kylin.stream.source.kafka.KafkaSource"'
-        )
-    },
-)  # fmt: skip
 FORGETS_POSITIONS = Variant(
     changed={
         f"{LAUNCHER}/ExactKafkaSource.java": (
@@ -57,8 +45,6 @@ def cache_with(variant: Variant, directory: Path) -> Path:
     usual = compiled(jars)
     sources = directory / "java"
     shutil.copytree(java_dir() / "java", sources)
-    for name in variant.removed:
-        (sources / name).unlink()
     for name, (old, new) in (variant.changed or {}).items():
         text = (sources / name).read_text()
         assert old in text, f"{name} no longer has {old!r}"

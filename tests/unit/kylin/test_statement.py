@@ -157,6 +157,10 @@ def test_unit_of_a_time_is_known_through_subqueries(where: str) -> None:
         ("select count(*) from JOBS", "JOBS is not in Kylin"),
         ("select count(*) from FACTS A where exists (select 1 from FACTS B where A.JOB = B.JOB)", "EXISTS"),
         ("select count(*) from FACTS A join (select JOB from FACTS group by JOB) B on A.JOB = B.JOB", "joined"),
+        (
+            "select count(*) from (select JOB from FACTS where JOB not in (select JOB from FACTS where STAGE = 1)) A",
+            "in a subquery",
+        ),
         ("drop table FACTS", "Not Supported SQL"),
         ("select count(*) from NOPE", "Object 'NOPE' not found"),
     ],

@@ -44,6 +44,11 @@ def _check_in(node: exp.Expr, catalog: Catalog) -> None:
         raise QueryError(
             "Kylin cannot answer IN (SELECT ...) below OR.", hint="Ask for each side, and join the answers."
         )
+    select = node.parent_select
+    if node.args.get("query") and isinstance(node.parent, exp.Not) and select and select.find_ancestor(exp.Select):
+        raise QueryError(
+            "Kylin cannot answer NOT IN (SELECT ...) in a subquery.", hint="Ask for those first: NOT IN ('a', 'b')."
+        )
 
 
 def _check_comparison(node: exp.Expr, _: Catalog) -> None:
