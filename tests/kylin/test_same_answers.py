@@ -49,6 +49,7 @@ def test_question_of_the_page(both: Both, question: Question) -> None:
     assert_same(ask(both.kylin, question.sql), ask(both.embedded, question.sql), question.sql)
 
 
+@pytest.mark.timeout(1500)
 def test_drawn_aggregations(both: Both) -> None:
     asked = []
 
