@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -43,7 +42,9 @@ def nodes_of(settings: KylinSettings) -> list[Node]:
 def node_of(settings: KylinSettings, kind: str) -> Node:
     """One of KINDS, to run by itself: it logs to standard output. Raises ConfigError."""
     program = _Program(settings, CONSOLE_LOG)
-    return {"zookeeper": program.zookeeper, "server": program.server, "receiver": partial(program.receiver, 0)}[kind]()
+    if kind == "zookeeper":
+        return program.zookeeper()
+    return program.server() if kind == "server" else program.receiver(0)
 
 
 class _Program:
