@@ -17,7 +17,7 @@ from gradcube.cli.topics import kafka
 from gradcube.cube.deploy.kylin import KylinDeployment
 from gradcube.cube.model import Catalog
 from gradcube.errors import ConfigError
-from gradcube.kylin.settings import KylinTarget
+from gradcube.kylin.target import KylinTarget
 
 app = typer.Typer(help="Apache Kylin on this machine: ZooKeeper, server, receivers.", no_args_is_help=True)
 

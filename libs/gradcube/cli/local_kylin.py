@@ -13,7 +13,7 @@ from gradcube.cube.model import Catalog
 from gradcube.errors import ConfigError
 from gradcube.kylin import accounts
 from gradcube.kylin.rest import KylinRest
-from gradcube.kylin.settings import KylinTarget
+from gradcube.kylin.target import KylinTarget
 from gradcube.ports import choose_port
 from gradcube.security.secret_files import read_password
 

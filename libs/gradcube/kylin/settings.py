@@ -55,16 +55,3 @@ class KylinSettings(Settings):
     def zookeeper_address(self) -> str:
         """Whom server and receivers ask who is there."""
         return self.zookeeper or f"{'127.0.0.1' if self.host == ANY else self.host}:{self.zookeeper_port}"
-
-
-class KylinTarget(Settings):
-    """Where `gradcube cube --target kylin` goes in place of the Kylin of `gradcube kylin up`."""
-
-    model_config = SettingsConfigDict(env_prefix="GRADCUBE_KYLIN_")
-
-    url: str | None = Field(default=None, pattern=r"^https?://[^/@?#]+$")
-    """Of its server; default: the local Kylin."""
-    password_file: Path | None = None
-    """Of ADMIN, of mode 600."""
-    replicas: int = Field(default=1, ge=1, le=16)
-    """Receivers of a set, which read the same."""
