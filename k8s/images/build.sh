@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 .venv/bin/python -m hatchling build -t wheel
-[ $# -gt 0 ] || set -- services metrics trainer kafka
+[ $# -gt 0 ] || set -- services metrics trainer kafka kylin
 for image; do
     tag=$version
     [ "$image" != kafka ] || tag=$(sed -n 's/.*<artifactId>kafka_[^<]*<\/artifactId><version>\([^<]*\)<.*/\1/p' libs/gradcube/bus/broker/pom.xml)

@@ -12,7 +12,7 @@ import typer
 from gradcube.bus.topics import load_topics
 from gradcube.cli import cube_output, output, paths
 from gradcube.cli.gateway_checks import gateway_status
-from gradcube.cli.kylin import local_kylin
+from gradcube.cli.kylin import chosen_kylin
 from gradcube.cube.declarations.catalog import cubes_dir
 from gradcube.cube.deploy.plan import Deployment, Plan, plan, plan_drop
 from gradcube.cube.model import Catalog, load_catalog
@@ -152,7 +152,7 @@ def _engine_installed() -> Iterator[None]:
 
 def _open(target: Target, store: Path | None, catalog: Catalog) -> Deployment:
     if target is Target.kylin:
-        return local_kylin(catalog)
+        return chosen_kylin(catalog)
     with _engine_installed():
         from gradcube.cube.deploy.embedded import EmbeddedDeployment
     return EmbeddedDeployment(store or paths.home() / "cube", catalog)

@@ -10,13 +10,14 @@ import httpx
 import typer
 
 from gradcube.cli import output, processes
-from gradcube.cli.local_kylin import READY_SECONDS, STOP_SECONDS, LocalKylin, fetch_kylin
+from gradcube.cli.local_kylin import READY_SECONDS, STOP_SECONDS, LocalKylin, fetch_kylin, told_kylin
 from gradcube.cli.paths import home
 from gradcube.cli.processes import LocalProcess
 from gradcube.cli.topics import kafka
 from gradcube.cube.deploy.kylin import KylinDeployment
 from gradcube.cube.model import Catalog
 from gradcube.errors import ConfigError
+from gradcube.kylin.target import KylinTarget
 
 app = typer.Typer(help="Apache Kylin on this machine: ZooKeeper, server, receivers.", no_args_is_help=True)
 
@@ -82,8 +83,11 @@ def down() -> None:
     output.out.print(f"stopped; data and logs stay in {_folder()}", soft_wrap=True)
 
 
-def local_kylin(catalog: Catalog) -> KylinDeployment:
-    """The running Kylin of `up`, to deploy to; it reads the broker of `gradcube up`. Raises ConfigError."""
+def chosen_kylin(catalog: Catalog) -> KylinDeployment:
+    """To deploy to: that of GRADCUBE_KYLIN_URL, else the running one of `up`. Raises ConfigError."""
+    target = KylinTarget.load()
+    if target.url is not None:
+        return told_kylin(target, catalog, kafka().bootstrap)
     running = _running()
     if running is None:
         raise ConfigError("Kylin does not run; start it with: gradcube kylin up")

@@ -10,9 +10,12 @@ from gradcube.cli.processes import LocalProcess
 from gradcube.cli.state import PROJECT
 from gradcube.cube.deploy.kylin import KylinDeployment
 from gradcube.cube.model import Catalog
+from gradcube.errors import ConfigError
 from gradcube.kylin import accounts
 from gradcube.kylin.rest import KylinRest
+from gradcube.kylin.target import KylinTarget
 from gradcube.ports import choose_port
+from gradcube.security.secret_files import read_password
 
 READY_SECONDS = 240.0
 """A server that was killed left a lock in ZooKeeper, which ends within a minute."""
@@ -68,6 +71,14 @@ class LocalKylin:
     def _replicas(self) -> Path:
         """How many receivers of a set, for those who deploy."""
         return self.folder / "replicas"
+
+
+def told_kylin(target: KylinTarget, catalog: Catalog, bootstrap: str) -> KylinDeployment:
+    """One that runs elsewhere, such as in a cluster. Raises ConfigError."""
+    if target.url is None or target.password_file is None:
+        raise ConfigError("GRADCUBE_KYLIN_URL needs GRADCUBE_KYLIN_PASSWORD_FILE, a file with ADMIN's password")
+    rest = KylinRest(target.url, accounts.ADMIN, read_password(target.password_file))
+    return KylinDeployment(rest, catalog, PROJECT, bootstrap, replicas=target.replicas)
 
 
 def fetch_kylin(told: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from gradcube.errors import ConfigError
 from gradcube.security.secret_files import load_or_make, read_secret
 
 ADMIN, GATEWAY = "ADMIN", "GATEWAY"
@@ -12,9 +13,11 @@ ROLES = {ADMIN: "ROLE_ADMIN,ROLE_MODELER,ROLE_ANALYST", GATEWAY: "ROLE_ANALYST"}
 
 def make_accounts(directory: Path) -> Path:
     """The file that the server reads, of mode 600: a line NAME PASSWORD ROLES for each account."""
-    lines = [
-        f"{name} {load_or_make(password_file(directory, name), 'password file')} {ROLES[name]}\n" for name in ROLES
-    ]
+    words = {name: load_or_make(password_file(directory, name), "password file") for name in ROLES}
+    for name, word in words.items():
+        if len(word.split()) != 1:
+            raise ConfigError(f"password file {password_file(directory, name)} must hold one word, without blanks")
+    lines = [f"{name} {word} {ROLES[name]}\n" for name, word in words.items()]
     path = directory / "accounts"
     draft = path.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -11,10 +11,12 @@ from gradcube.kylin.settings import KylinSettings
 def write_configuration(settings: KylinSettings) -> None:
     """`conf/zookeeper.properties`, `conf/server/` and `conf/receiver-N/`, anew at each start."""
     home = settings.directory
-    for name in ("metadata", "working", "zookeeper"):
-        (home / name).mkdir(parents=True, exist_ok=True)
+    common = settings.shared or home
+    folders = {"metadata": common / "metadata", "working": common / "working", "zookeeper": home / "zookeeper"}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
     shared = {
-        "metadata": home / "metadata", "working": home / "working", "zookeeper": home / "zookeeper",
+        **folders, "host": settings.host, "name": settings.known_as, "zookeeper_address": settings.zookeeper_address,
         "zookeeper_port": settings.zookeeper_port, "server_port": settings.server_port,
     }  # fmt: skip
     _write(home / "conf" / "zookeeper.properties", ("zookeeper",), shared)

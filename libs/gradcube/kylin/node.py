@@ -12,9 +12,10 @@ from gradcube.kylin.accounts import make_accounts
 from gradcube.kylin.artifacts import fetch, java_dir
 from gradcube.kylin.classes import compiled
 from gradcube.kylin.configuration import conf_of
-from gradcube.kylin.settings import KylinSettings
+from gradcube.kylin.settings import ANY, KylinSettings
 
-HOST = "127.0.0.1"
+LOG, CONSOLE_LOG = "log4j.properties", "log4j-console.properties"
+KINDS = ("zookeeper", "server", "receiver")
 _ASK_SECONDS = 2.0
 
 
@@ -38,9 +39,18 @@ def nodes_of(settings: KylinSettings) -> list[Node]:
     return [program.zookeeper(), program.server(), *map(program.receiver, range(settings.receivers))]
 
 
+def node_of(settings: KylinSettings, kind: str) -> Node:
+    """One of KINDS, to run by itself: it logs to standard output. Raises ConfigError."""
+    program = _Program(settings, CONSOLE_LOG)
+    if kind == "zookeeper":
+        return program.zookeeper()
+    return program.server() if kind == "server" else program.receiver(0)
+
+
 class _Program:
-    def __init__(self, settings: KylinSettings) -> None:
-        self._settings, self._home = settings, settings.directory
+    def __init__(self, settings: KylinSettings, log: str = LOG) -> None:
+        self._settings, self._home, self._log = settings, settings.directory, log
+        self._host = "127.0.0.1" if settings.host == ANY else settings.host
         self._jars = fetch()
         self._classes = compiled(self._jars)
         self._java = java_command()
@@ -49,18 +59,25 @@ class _Program:
         port = self._settings.zookeeper_port
         main = "org.apache.zookeeper.server.ZooKeeperServerMain"
         arguments = (main, str(self._home / "conf" / "zookeeper.properties"))
-        return self._node("zookeeper", self._settings.zookeeper_mib, arguments, port, lambda: _listens(port))
+        return self._node(
+            "zookeeper", self._settings.zookeeper_mib, arguments, port, lambda: _listens(self._host, port)
+        )
 
     def server(self) -> Node:
         port = self._settings.server_port
-        arguments = ("gradcube.kylin.ServerMain", HOST, str(port), str(make_accounts(self._home)))
-        url = f"http://{HOST}:{port}/kylin/api/admin/version"
+        arguments = (
+            "gradcube.kylin.ServerMain",
+            self._settings.host,
+            str(port),
+            str(make_accounts(self._settings.passwords or self._home)),
+        )
+        url = f"http://{self._host}:{port}/kylin/api/admin/version"
         return self._node("server", self._settings.server_mib, arguments, port, lambda: _answers(url))
 
     def receiver(self, number: int) -> Node:
         port = self._settings.receiver_port + number
-        url = f"http://{HOST}:{port}/kylin/api/stats/healthCheck"
-        arguments = ("gradcube.kylin.ReceiverMain", HOST, str(port))
+        url = f"http://{self._host}:{port}/kylin/api/stats/healthCheck"
+        arguments = ("gradcube.kylin.ReceiverMain", self._settings.host, str(port))
         return self._node(f"receiver-{number}", self._settings.receiver_mib, arguments, port, lambda: _answers(url))
 
     def _node(self, name: str, mib: int, arguments: tuple[str, ...], port: int, ready: Callable[[], bool]) -> Node:
@@ -69,17 +86,17 @@ class _Program:
         log = self._home / "logs" / f"{name}.log"
         command = (
             self._java, f"@{launcher / 'java.options'}", f"-Xmx{mib}m",
-            f"-Dlog4j.configuration=file:{launcher / 'log4j.properties'}", f"-Dgradcube.log={log}",
+            f"-Dlog4j.configuration=file:{launcher / self._log}", f"-Dgradcube.log={log}",
             f"-DKYLIN_CONF={conf}", f"-DKYLIN_HOME={folder}",
             "-cp", f"{self._classes}:{conf}:{self._jars}/*", *arguments,
         )  # fmt: skip
         return Node(name, command, folder, port, ready)
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(_ASK_SECONDS)
-        return probe.connect_ex((HOST, port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def _answers(url: str) -> bool:

@@ -233,6 +233,38 @@ def test_install_is_current():
 
 
 @needs_kustomize
+def test_kylins_nodes_are_closed_to_all_but_those_who_ask_them_and_passwords_are_files():
+    found = rendering.objects(rendering.render(rendering.K8S / "overlays" / "kylin"))
+    assert {name: opened(found, name) for name in ("kylin-server", "kylin-receiver", "kylin-zookeeper")} == {
+        "kylin-server": {"cube", "kylin-deploy", "kylin-receiver"},
+        "kylin-receiver": {"cube", "kylin-server"},
+        "kylin-zookeeper": {"kylin-receiver", "kylin-server"},
+    }
+    kylin = [one for one in rules.workloads(found) if one.name.startswith("kylin")]
+    assert len(kylin) == 4
+    for workload in kylin:
+        for each in workload.containers:
+            assert not any("secretKeyRef" in one.get("valueFrom", {}) for one in each.get("env", []))
+            # The base opens ports of this name to monitoring, and Kylin's nodes answer whoever reaches them.
+            assert not any(port["name"] == "http" for port in each.get("ports", []))
+
+
+def opened(found: list[dict], name: str) -> set[str]:
+    policy = next(one for one in found if (one["kind"], one["metadata"]["name"]) == ("NetworkPolicy", name))
+    peers = [peer for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+    return {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in peers}
+
+
+@needs_kustomize
+def test_misspelt_variable_of_kylins_nodes_and_of_the_command_is_refused():
+    found = rendering.objects(rendering.render(rendering.K8S / "overlays" / "kylin"))
+    for one in rules.workloads(found):
+        if one.name in ("kylin-server", "kylin-deploy-0-1-0"):
+            one.pod["containers"][0]["env"].append({"name": "GRADCUBE_KYLIN_ULR", "value": "x"})
+    assert [line.split(" is read")[0][-18:] for line in rules.broken(found)] == ["GRADCUBE_KYLIN_ULR"] * 2
+
+
+@needs_kustomize
 def test_folder_that_does_not_build_is_named():
     with pytest.raises(rendering.RenderError, match="images does not build"):
         rendering.render(rendering.K8S / "images")

@@ -1,9 +1,11 @@
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gradcube.errors import ConfigError
+from gradcube.kylin import node
 from gradcube.kylin.accounts import ADMIN, GATEWAY, make_accounts, password
 from gradcube.kylin.configuration import write_configuration
 from gradcube.kylin.settings import KylinSettings
@@ -31,6 +33,54 @@ def test_processes_find_each_other_on_the_loopback_address(tmp_path: Path) -> No
         assert one["kylin.env.zookeeper-connect-string"] == "127.0.0.1:21810"
         assert one["kylin.stream.consume.offsets.latest"] == "false"
         assert not any("$" in value for value in one.values())
+
+
+def test_nodes_of_a_cluster_are_known_by_their_names_and_share_the_metadata(tmp_path: Path) -> None:
+    told = {"host": "0.0.0.0", "zookeeper": "zoo.ns.svc:2181", "shared": tmp_path / "shared"}
+    for kind in ("server", "receiver"):
+        write_configuration(KylinSettings.load(directory=tmp_path / kind, name=f"{kind}-0.ns.svc", **told))
+    server = properties(tmp_path / "server" / "conf" / "server" / "kylin.properties")
+    receiver = properties(tmp_path / "receiver" / "conf" / "receiver-0" / "kylin.properties")
+    assert server["kylin.server.cluster-servers"] == server["kylin.stream.node"] == "server-0.ns.svc:7170"
+    assert receiver["kylin.stream.node"] == "receiver-0.ns.svc:9091"
+    assert receiver["kylin.stream.index.path"].startswith(str(tmp_path / "receiver"))
+    for name in ("kylin.metadata.url", "kylin.env.hdfs-working-dir", "kylin.env.zookeeper-connect-string"):
+        assert server[name] == receiver[name]
+    assert (tmp_path / "shared" / "metadata").is_dir()
+    assert server["kylin.env.zookeeper-connect-string"] == "zoo.ns.svc:2181"
+
+
+def test_node_that_listens_everywhere_needs_a_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="set NAME"):
+        KylinSettings.load(directory=tmp_path, host="0.0.0.0")
+    with pytest.raises(ConfigError, match="GRADCUBE_KYLIN_NAME"):
+        KylinSettings.load(directory=tmp_path, name="of_two:parts")
+    zookeeper = KylinSettings.load(directory=tmp_path, host="0.0.0.0", name="zoo", zookeeper_port=21810)
+    assert zookeeper.zookeeper_address == "127.0.0.1:21810"
+    write_configuration(zookeeper)
+    assert properties(tmp_path / "conf" / "zookeeper.properties")["clientPortAddress"] == "0.0.0.0"
+
+
+def test_node_by_itself_listens_where_it_is_told_and_logs_to_its_output(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(node, "fetch", lambda: tmp_path / "jars")
+    monkeypatch.setattr(node, "compiled", lambda _: tmp_path / "classes")
+    monkeypatch.setattr(node, "java_command", lambda: "/usr/bin/java")
+    told = {"host": "0.0.0.0", "name": "n", "passwords": tmp_path / "secret"}
+    settings = KylinSettings.load(directory=tmp_path / "node", **told)
+    commands = {kind: node.node_of(settings, kind).command for kind in node.KINDS}
+    assert commands["receiver"][-3:] == ("gradcube.kylin.ReceiverMain", "0.0.0.0", "9091")
+    assert commands["server"][-1] == str(tmp_path / "secret" / "accounts")
+    for command in commands.values():
+        assert any("log4j-console.properties" in word for word in command)
+        assert not any(password(tmp_path / "secret", ADMIN) in word for word in command)
+
+
+def test_password_of_two_words_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "password-admin"
+    path.write_text("two words\n")
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="must hold one word"):
+        make_accounts(tmp_path)
 
 
 def test_passwords_are_made_once_and_read_by_their_owner_alone(tmp_path: Path) -> None:
