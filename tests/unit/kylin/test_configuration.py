@@ -1,3 +1,4 @@
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,15 @@ def test_password_of_two_words_is_refused(tmp_path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(ConfigError, match="must hold one word"):
         make_accounts(tmp_path)
+
+
+def test_receivers_know_every_version_of_every_schema(tmp_path: Path) -> None:
+    write_configuration(KylinSettings.load(directory=tmp_path))
+    known = json.loads((tmp_path / "conf" / "receiver-0" / "schemas.json").read_text())
+    assert {(one["id"], one["name"], one["version"]) for one in known} >= {
+        (3, "ResourceSample", 1), (10, "ResourceSample", 2),
+    }  # fmt: skip
+    assert all(one["schema"]["type"] == "record" for one in known)
 
 
 def test_passwords_are_made_once_and_read_by_their_owner_alone(tmp_path: Path) -> None:
