@@ -87,7 +87,7 @@ def chosen_kylin(catalog: Catalog) -> KylinDeployment:
     """To deploy to: that of GRADCUBE_KYLIN_URL, else the running one of `up`. Raises ConfigError."""
     target = KylinTarget.load()
     if target.url is not None:
-        return told_kylin(target, catalog, kafka().bootstrap)
+        return told_kylin(target, catalog, kafka())
     running = _running()
     if running is None:
         raise ConfigError("Kylin does not run; start it with: gradcube kylin up")

@@ -16,6 +16,7 @@ from gradcube.kylin.rest import KylinRest
 from gradcube.kylin.target import KylinTarget
 from gradcube.ports import choose_port
 from gradcube.security.secret_files import read_password
+from gradcube.settings import KafkaSettings
 
 READY_SECONDS = 240.0
 """A server that was killed left a lock in ZooKeeper, which ends within a minute."""
@@ -73,12 +74,19 @@ class LocalKylin:
         return self.folder / "replicas"
 
 
-def told_kylin(target: KylinTarget, catalog: Catalog, bootstrap: str) -> KylinDeployment:
+def told_kylin(target: KylinTarget, catalog: Catalog, kafka: KafkaSettings) -> KylinDeployment:
     """One that runs elsewhere, such as in a cluster. Raises ConfigError."""
     if target.url is None or target.password_file is None:
         raise ConfigError("GRADCUBE_KYLIN_URL needs GRADCUBE_KYLIN_PASSWORD_FILE, a file with ADMIN's password")
+    if kafka.security_protocol != "PLAINTEXT":
+        raise ConfigError(
+            f"Kylin's receivers read Kafka without TLS and password, and GRADCUBE_KAFKA_SECURITY_PROTOCOL is "
+            f"{kafka.security_protocol}; name a PLAINTEXT listener in GRADCUBE_KAFKA_BOOTSTRAP"
+        )
     rest = KylinRest(target.url, accounts.ADMIN, read_password(target.password_file))
-    return KylinDeployment(rest, catalog, PROJECT, bootstrap, replicas=target.replicas)
+    return KylinDeployment(
+        rest, catalog, PROJECT, kafka.bootstrap, replicas=target.replicas, receivers=target.receivers
+    )
 
 
 def fetch_kylin(told: Callable[[str], None]) -> None:

@@ -11,7 +11,7 @@ import threading
 
 from prometheus_client import CollectorRegistry
 
-from gradcube.errors import GradcubeError, exit_on
+from gradcube.errors import ConfigError, GradcubeError, exit_on
 from gradcube.health import HealthServer
 from gradcube.kylin.artifacts import fetch
 from gradcube.kylin.classes import compiled
@@ -70,8 +70,11 @@ def _configured() -> KylinSettings:
     settings = KylinSettings.load()
     for folder in filter(None, (settings.directory, settings.shared)):
         require_directory(folder)
-    settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_configuration(settings)
+    try:
+        settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_configuration(settings)
+    except OSError as error:  # such as a receiver's view of the shared folder, which the server makes
+        raise ConfigError(f"the configuration cannot be written: {error}") from error
     return settings
 
 

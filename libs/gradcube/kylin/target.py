@@ -19,3 +19,5 @@ class KylinTarget(Settings):
     """Of ADMIN, of mode 600."""
     replicas: int = Field(default=1, ge=1, le=16)
     """Receivers of a set, which read the same."""
+    receivers: int = Field(default=1, ge=1, le=64)
+    """So many must have come before a cube is made: one that comes later reads nothing of it."""

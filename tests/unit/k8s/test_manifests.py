@@ -256,6 +256,17 @@ def opened(found: list[dict], name: str) -> set[str]:
 
 
 @needs_kustomize
+def test_kylins_receivers_read_its_metadata_and_the_job_waits_for_all_of_them():
+    found = rendering.objects(rendering.render(rendering.K8S / "overlays" / "kylin"))
+    kylin = {one.name: one for one in rules.workloads(found)}
+    receiver, job = kylin["kylin-receiver"], kylin["kylin-deploy-0-1-0"]
+    mounts = {each["name"]: each for each in receiver.containers[0]["volumeMounts"]}
+    assert mounts["shared"]["readOnly"] is True
+    told = variables.literals(job.pod["containers"][0], job.config_maps)
+    assert told["GRADCUBE_KYLIN_RECEIVERS"] == str(receiver.manifest["spec"]["replicas"])
+
+
+@needs_kustomize
 def test_misspelt_variable_of_kylins_nodes_and_of_the_command_is_refused():
     found = rendering.objects(rendering.render(rendering.K8S / "overlays" / "kylin"))
     for one in rules.workloads(found):

@@ -5,8 +5,10 @@ import httpx
 import pytest
 
 from gradcube.cli.kylin import chosen_kylin
+from gradcube.cube.deploy.kylin_receivers import Receivers
 from gradcube.cube.model import load_catalog
 from gradcube.errors import ConfigError
+from gradcube.kylin.rest import KylinAbsent, KylinRest
 from gradcube.kylin.target import KylinTarget
 
 
@@ -55,3 +57,20 @@ def test_password_is_missing_or_open_to_others(tmp_path: Path, monkeypatch: Any)
 def test_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="GRADCUBE_KYLIN_URL"):
         KylinTarget.load(url=url)
+
+
+def test_broker_that_asks_for_a_password_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "password"
+    path.write_text("word\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("GRADCUBE_KYLIN_URL", "http://kylin:7170")
+    monkeypatch.setenv("GRADCUBE_KYLIN_PASSWORD_FILE", str(path))
+    monkeypatch.setenv("GRADCUBE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    with pytest.raises(ConfigError, match="GRADCUBE_KAFKA_SECURITY_PROTOCOL is SASL_SSL"):
+        chosen_kylin(load_catalog())
+
+
+def test_receivers_get_nothing_to_read_before_all_have_come(monkeypatch: Any) -> None:
+    monkeypatch.setattr(KylinRest, "get", lambda *_: [{"host": "kylin-receiver-0", "port": 9091}])
+    with KylinRest("http://kylin:7170", "ADMIN", "word") as rest, pytest.raises(KylinAbsent, match="1 of 2 receivers"):
+        Receivers(rest, replicas=1, wanted=2).assign()

@@ -57,9 +57,10 @@ class KylinDeployment:
         bootstrap: str,
         windows: Windows | None = None,
         replicas: int = 1,
+        receivers: int = 1,
     ) -> None:
         self._rest, self._catalog, self._project, self._bootstrap = rest, catalog, project, bootstrap
-        self._windows, self._receivers = windows or Windows(), Receivers(rest, replicas)
+        self._windows, self._receivers = windows or Windows(), Receivers(rest, replicas, receivers)
 
     def deployed(self) -> Sequence[DeployedVersion]:
         """From the models of the project; none where there is no project.

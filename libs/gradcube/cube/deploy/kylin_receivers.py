@@ -6,21 +6,24 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from gradcube.kylin.rest import KylinError, KylinRest
+from gradcube.kylin.rest import KylinAbsent, KylinError, KylinRest
 
 _TRIES, _READ_SECONDS, _LOOK_SECONDS = 3, 15.0, 0.5
 
 
 class Receivers:
-    """`Receivers(rest, replicas=2)`. Raises KylinError from every call."""
+    """`Receivers(rest, replicas=2)`, of which at least `wanted` must have come. Raises KylinError from every call."""
 
-    def __init__(self, rest: KylinRest, replicas: int) -> None:
-        self._rest, self._replicas = rest, replicas
+    def __init__(self, rest: KylinRest, replicas: int, wanted: int = 1) -> None:
+        self._rest, self._replicas, self._wanted = rest, replicas, wanted
 
     def assign(self) -> None:
         """Partitions are given to sets of `replicas` receivers, which all read them: each new one completes a set."""
+        come = list(map(_address, self._rest.get("streaming_v2/receivers")))
+        if len(come) < self._wanted:
+            raise KylinAbsent(f"{len(come)} of {self._wanted} receivers have come; deploy again when the others have")
         groups = self._sets()
-        for node in map(_address, self._rest.get("streaming_v2/receivers")):
+        for node in come:
             if any(node in known for known in groups.values()):
                 continue
             short = next((number for number, known in groups.items() if 0 < len(known) < self._replicas), None)
