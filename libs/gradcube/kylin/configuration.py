@@ -1,9 +1,12 @@
 """Settings in, the configuration folders of each process out, from the templates beside the Java sources."""
 
+import json
 import string
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from gradcube.events.registry import registry
 from gradcube.kylin.artifacts import java_dir
 from gradcube.kylin.settings import KylinSettings
 
@@ -24,11 +27,19 @@ def write_configuration(settings: KylinSettings) -> None:
         own = {"receiver_port": settings.receiver_port + number, "index": home / "index" / name}
         (home / "index" / name).mkdir(parents=True, exist_ok=True)
         _write(conf_of(home, name) / "kylin.properties", ("common", "receiver"), {**shared, **own})
+        (conf_of(home, name) / "schemas.json").write_text(json.dumps(_schemas()), encoding="utf-8")
 
 
 def conf_of(home: Path, name: str) -> Path:
     """The folder that KYLIN_CONF of a process names."""
     return home / "conf" / name
+
+
+def _schemas() -> list[dict[str, Any]]:
+    """What a receiver decodes Avro with: every version that this installation knows, checked by fingerprint."""
+    return [
+        {"id": one.id, "name": one.name, "version": one.version, "schema": one.parsed} for one in registry().all()
+    ]
 
 
 def _write(path: Path, templates: tuple[str, ...], values: Mapping[str, object]) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 from gradcube.cube.model import ROWS_COUNT, Column, CubeModel, Rollup
 from gradcube.errors import ConfigError
+from gradcube.kylin.mapping import field_mapping
 
 SCHEMA = "DEFAULT"
-PARSER = "gradcube.kylin.RowParser"
-"""Our class in the receivers: Kylin's own counts a null measure as 0, and a row that comes twice as two."""
+PARSERS = {"json": "gradcube.kylin.RowParser", "avro": "gradcube.kylin.AvroRows"}
+"""Our classes in the receivers: Kylin's own counts a null measure as 0, a row that comes twice as two, and reads no Avro."""
+_WHOLE_RECORDS = "gradcube.kylin.WholeRecords"
 STREAMING = 20
 """Kylin's number of a table that is a Kafka topic."""
 _ENGINE_MAP_REDUCE, _STORAGE_STREAM = 2, 3
@@ -29,14 +31,16 @@ class Windows:
 
 def why_not(model: CubeModel) -> str | None:
     """Why Kylin cannot hold the cube; None when it can."""
-    if model.source.format != "json" or model.source.unpivot or model.source.when or model.source.words:
-        return "its topic is not flat JSON"
+    if model.retention.latest:
+        return "it keeps the latest row of a key alone"
+    if model.source.format == "avro":
+        return None
+    if model.source.unpivot or model.source.when or model.source.words:
+        return "its topic is JSON, but not flat"
     if any("/" in path or path.startswith("$") for _, path in model.source.fields):
         return "a column is put together from several fields, or is the record's own time"
     if model.filters:
         return "it leaves out some records"
-    if model.retention.latest:
-        return "it keeps the latest row of a key alone"
     return None
 
 
@@ -56,13 +60,13 @@ def stream(model: CubeModel, table_name: str, project: str, bootstrap: str) -> d
     return {
         "name": f"{SCHEMA}.{table_name}",
         "project_name": project,
-        "properties": {"topic": model.topic, "bootstrap.servers": bootstrap, "message.parser": PARSER},
+        "properties": {"topic": model.topic, "bootstrap.servers": bootstrap, "message.parser": PARSERS[model.source.format]},
         "parser_info": {
             "ts_col_name": model.time,
             "ts_parser": "org.apache.kylin.stream.source.kafka.LongTimeParser",
             "ts_pattern": "MS",
             "format_ts": False,
-            "field_mapping": {**dict(model.source.fields), "$key": dict(model.source.fields).get(model.key, model.key)},
+            "field_mapping": field_mapping(model),
         },
     }
 
@@ -154,6 +158,8 @@ def _settings(model: CubeModel, windows: Windows) -> dict[str, str]:
         "kylin.cube.algorithm": "INMEM",
         "kylin.stream.segment.retention.policy": "purge",
     }
+    if model.source.unpivot:
+        settings["kylin.stream.store.class"] = _WHOLE_RECORDS
     days = model.retention.days or 36_500
     settings["kylin.stream.segment.retention.policy.purge.retentionTimeInSec"] = str(days * _SECONDS_OF_DAY)
     # A receiver stops reading when it holds more closed segments than this, by default 100.

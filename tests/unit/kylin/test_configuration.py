@@ -1,3 +1,4 @@
+import json
 import stat
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def test_processes_find_each_other_on_the_loopback_address(tmp_path: Path) -> No
         assert one["kylin.env.zookeeper-connect-string"] == "127.0.0.1:21810"
         assert one["kylin.stream.consume.offsets.latest"] == "false"
         assert not any("$" in value for value in one.values())
+
+
+def test_receivers_know_every_version_of_every_schema(tmp_path: Path) -> None:
+    write_configuration(KylinSettings.load(directory=tmp_path))
+    known = json.loads((tmp_path / "conf" / "receiver-0" / "schemas.json").read_text())
+    assert {(one["id"], one["name"], one["version"]) for one in known} >= {
+        (3, "ResourceSample", 1), (10, "ResourceSample", 2),
+    }  # fmt: skip
+    assert all(one["schema"]["type"] == "record" for one in known)
 
 
 def test_passwords_are_made_once_and_read_by_their_owner_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from gradcube.cube.model import Filter, Retention, Source, load_catalog, load_cu
 from gradcube.errors import ConfigError
 from gradcube.kylin import definitions
 from gradcube.kylin.definitions import Windows
+from gradcube.kylin.mapping import field_mapping
 
 FACTS = load_cube()
 
@@ -59,8 +60,31 @@ def test_receiver_holds_as_many_segments_as_the_days_have() -> None:
 
 def test_what_kylin_cannot_hold_is_said() -> None:
     reasons = {name: definitions.why_not(model) for name, model in load_catalog().cubes.items()}
-    assert [name for name, reason in reasons.items() if reason is None] == ["FACTS"]
+    assert [name for name, reason in reasons.items() if reason is None] == ["FACTS", "RESOURCES"]
+    assert {name for name, reason in reasons.items() if reason} == {"EVALUATIONS", "FINDINGS", "JOBS"}
     assert definitions.why_not(replace(FACTS, filters=(Filter("JOB", ("bert",)),))) == "it leaves out some records"
     assert "latest" in str(definitions.why_not(replace(FACTS, retention=Retention(latest=True))))
-    with pytest.raises(ConfigError, match="cube FACTS cannot be in Kylin: its topic is not flat JSON"):
-        definitions.stream(replace(FACTS, source=Source(format="avro", schema="X")), "T", "p", "b")
+    with pytest.raises(ConfigError, match="cube FACTS cannot be in Kylin: its topic is JSON, but not flat"):
+        definitions.stream(replace(FACTS, source=Source(words=(("JOB", "a", "b"),))), "T", "p", "b")
+
+
+def test_resources_are_avro_whose_fields_become_rows() -> None:
+    resources = load_catalog().cubes["RESOURCES"]
+    told = definitions.stream(resources, "RESOURCES_V1", "p", "b")
+    assert told["properties"]["message.parser"] == "gradcube.kylin.AvroRows"
+    mapping = told["parser_info"]["field_mapping"]
+    assert (mapping["TS"], mapping["$key"]) == ("sampled_at", "node/device/sampled_at/METRIC")
+    assert mapping["$schema"] == "ResourceSample"
+    name, value, *fields = mapping["$unpivot"].split("\n")
+    assert (name, value, len(fields)) == ("METRIC", "METRIC_VALUE", 20)
+    settings = definitions.cube(resources, "T", "m", "c", Windows())["override_kylin_properties"]
+    assert settings["kylin.stream.store.class"] == "gradcube.kylin.WholeRecords"
+    assert "kylin.stream.store.class" not in definitions.cube(FACTS, "T", "m", "c", Windows())["override_kylin_properties"]
+
+
+def test_all_that_a_declaration_says_of_a_record_is_in_the_mapping() -> None:
+    jobs = field_mapping(load_catalog().cubes["JOBS"])
+    assert jobs["$filter kind"] == "JOB_STARTED\nJOB_FINISHED"
+    assert jobs["$when ENDED kind"] == "JOB_FINISHED"
+    assert jobs["$word STATUS JOB_STARTED"] == "RUNNING"
+    assert all(isinstance(value, str) for value in jobs.values())

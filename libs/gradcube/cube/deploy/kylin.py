@@ -74,7 +74,7 @@ class KylinDeployment:
         ]
 
     def why_not(self, model: CubeModel) -> str | None:
-        """It reads flat JSON, all of it, and keeps every row."""
+        """It reads flat JSON, all of it, or Avro, and keeps every row."""
         return definitions.why_not(model)
 
     def apply(self, step: Step) -> Outcome:

@@ -1,7 +1,9 @@
 package org.apache.kylin.stream.source.kafka.consumer;
 
+import gradcube.kylin.AvroRows;
 import gradcube.kylin.RecentRows;
 import gradcube.kylin.RowParser;
+import gradcube.kylin.WholeRecords;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -38,6 +40,7 @@ public class KafkaConnector implements IStreamingConnector {
     private final IStreamingMessageParser<ConsumerRecord<byte[], byte[]>> parser;
     private final KafkaSource source;
     private final Queue<ConsumerRecord<byte[], byte[]>> fetched = new ArrayDeque<>();
+    private final Queue<MessageFormatException> refused = new ArrayDeque<>();
     private List<Partition> partitions = Collections.emptyList();
     private ConsumerStartMode mode = ConsumerStartMode.EARLIEST;
     private Map<Integer, Long> next = Collections.emptyMap();
@@ -88,12 +91,19 @@ public class KafkaConnector implements IStreamingConnector {
     @Override
     public StreamingMessage nextEvent() {
         learnRecent();
+        if (!refused.isEmpty()) { // of a record whose other rows are kept
+            throw refused.poll();
+        }
         for (ConsumerRecord<byte[], byte[]> record = next(); record != null; record = fetched.poll()) {
-            StreamingMessage row = parse(record);
-            if (recent == null || recent.add(row.getParams().get(RowParser.KEY))) {
-                return row;
+            List<StreamingMessage> rows = rows(record);
+            rows.removeIf(row -> recent != null && !recent.add(row.getParams().get(RowParser.KEY)));
+            if (!rows.isEmpty()) {
+                return rows.size() == 1 ? rows.get(0) : WholeRecords.message(rows);
             }
-            read.update(row.getSourcePosition());
+            tell(record);
+            if (!refused.isEmpty()) {
+                throw refused.poll();
+            }
         }
         return null;
     }
@@ -105,14 +115,26 @@ public class KafkaConnector implements IStreamingConnector {
         return fetched.poll();
     }
 
-    private StreamingMessage parse(ConsumerRecord<byte[], byte[]> record) {
+    private List<StreamingMessage> rows(ConsumerRecord<byte[], byte[]> record) {
+        List<MessageFormatException> bad = new ArrayList<>();
         try {
-            return parser.parse(record);
+            return parse(record, bad);
         } catch (MessageFormatException error) {
-            if (read != null) { // else a bad record at the end would be a lag for ever
-                read.update(new KafkaPosition.KafkaPartitionPosition(record.partition(), record.offset()));
-            }
+            tell(record); // else a bad record at the end would be a lag for ever
             throw error;
+        } finally {
+            bad.stream().limit(1).forEach(refused::add); // a record is counted once
+        }
+    }
+
+    private List<StreamingMessage> parse(ConsumerRecord<byte[], byte[]> record, List<MessageFormatException> bad) {
+        return parser instanceof AvroRows ? ((AvroRows) parser).rows(record, bad)
+                : new ArrayList<>(Collections.singletonList(parser.parse(record)));
+    }
+
+    private void tell(ConsumerRecord<byte[], byte[]> record) {
+        if (read != null) {
+            read.update(new KafkaPosition.KafkaPartitionPosition(record.partition(), record.offset()));
         }
     }
 
@@ -125,7 +147,8 @@ public class KafkaConnector implements IStreamingConnector {
         Map<TopicPartition, Long> starts = new HashMap<>();
         consumer.assignment().forEach(one -> starts.put(one, consumer.position(one)));
         Map<TopicPartition, Long> first = consumer.beginningOffsets(starts.keySet());
-        long each = recent.most() / Math.max(1, starts.size());
+        int rows = parser instanceof AvroRows ? ((AvroRows) parser).most() : 1;
+        long each = recent.most() / rows / Math.max(1, starts.size());
         starts.forEach((one, start) -> consumer.seek(one, Math.max(first.get(one), start - each)));
         while (starts.entrySet().stream().anyMatch(one -> consumer.position(one.getKey()) < one.getValue())) {
             for (ConsumerRecord<byte[], byte[]> record : consumer.poll(PATIENCE)) {
@@ -140,7 +163,7 @@ public class KafkaConnector implements IStreamingConnector {
 
     private void learn(ConsumerRecord<byte[], byte[]> record) {
         try {
-            recent.add(parser.parse(record).getParams().get(RowParser.KEY));
+            parse(record, new ArrayList<>()).forEach(row -> recent.add(row.getParams().get(RowParser.KEY)));
         } catch (MessageFormatException error) {
             return; // it was told of when it was read
         }
