@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from gradcube.kylin.rest import KylinRest
 from gradcube.settings import KafkaSettings
 
 FACTS_TOPIC = f"{PREFIX}gradcube.facts"
+HELD = ("FACTS", "RESOURCES")
 GENERATED = 170_000
 JOBS = [
     ("bert", "bert", 1_000_000),
@@ -60,7 +61,7 @@ def both_engines(folder: Path, directory: Path, count: int = GENERATED) -> Itera
             facts = int(embedded.status()["rows"]) + count
             produce_generated(kafka, count)
             embedded.wait_for_rows(facts, 1200)
-            deploy(folder, directory / "cubes", kafka)
+            deploy(folder, directory / "cubes", kafka, HELD)
             (directory / "kylin").mkdir()
             beside = GatewayProcess(
                 directory / "kylin", kafka, cubes=str(directory / "cubes"), kylin_url=server_url(folder),
@@ -69,6 +70,8 @@ def both_engines(folder: Path, directory: Path, count: int = GENERATED) -> Itera
             beside.start()
             try:
                 wait_until(lambda: counted(beside) == facts, 1200, f"Kylin has {facts} facts", 1)
+                samples = counted(embedded, "RESOURCES")
+                wait_until(lambda: counted(beside, "RESOURCES") == samples, 300, f"Kylin has {samples} samples", 1)
                 yield Both(embedded, beside, kafka, facts)
             finally:
                 beside.stop()
@@ -79,18 +82,19 @@ def server_url(folder: Path) -> str:
     return f"http://127.0.0.1:{nodes(folder)['server']['port']}"
 
 
-def deploy(folder: Path, cubes: Path | None, kafka: KafkaSettings) -> None:
-    """The facts of those declarations, anew: what another test left of them is dropped."""
-    catalog = Catalog({"FACTS": load_catalog(cubes).cubes["FACTS"]})
+def deploy(folder: Path, cubes: Path | None, kafka: KafkaSettings, names: Sequence[str] = ("FACTS",)) -> None:
+    """Those cubes of the declarations, anew: what another test left of them is dropped."""
+    catalog = Catalog({name: load_catalog(cubes).cubes[name] for name in names})
     with KylinRest(server_url(folder), ADMIN, password(folder / "kylin", ADMIN)) as rest:
         engine = KylinDeployment(rest, catalog, "gradcube", kafka.bootstrap)
-        carry_out(engine, plan_drop("FACTS", engine.deployed()).steps, lambda _: None)
+        for name in HELD:
+            carry_out(engine, plan_drop(name, engine.deployed()).steps, lambda _: None)
         carry_out(engine, plan(catalog, engine.deployed()).steps, lambda _: None)
 
 
-def counted(gateway: GatewayProcess) -> int | None:
+def counted(gateway: GatewayProcess, cube: str = "FACTS") -> int | None:
     """None while it cannot be asked."""
-    answer = ask(gateway, "select count(*) from FACTS")
+    answer = ask(gateway, f"select count(*) from {cube}")
     return int(answer["results"][0][0]) if "results" in answer else None
 
 

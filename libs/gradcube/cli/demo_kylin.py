@@ -9,7 +9,7 @@ from gradcube.cube.deploy.plan import carry_out, plan
 from gradcube.cube.model import Catalog, load_catalog
 from gradcube.settings import KafkaSettings
 
-CUBE = "FACTS"
+CUBES = ("FACTS", "RESOURCES")
 
 
 class DemoKylin:
@@ -34,8 +34,8 @@ class DemoKylin:
         return {**settings, "GRADCUBE_CUBE_KYLIN_WHEN_BEHIND": "wait", "GRADCUBE_CUBE_KYLIN_LAG_RECORDS": "0"}
 
     def deploy(self, kafka: KafkaSettings) -> None:
-        """The facts of that broker, whose topics are there."""
-        catalog = Catalog({CUBE: load_catalog().cubes[CUBE]})
+        """The facts and samples of that broker, whose topics are there."""
+        catalog = Catalog({name: load_catalog().cubes[name] for name in CUBES})
         engine = self._kylin.deployment(self._process.address, catalog, kafka.bootstrap)
         carry_out(engine, plan(catalog, engine.deployed()).steps, lambda _: None)
 

@@ -46,7 +46,7 @@ def up(
             raise
     output.out.print(_table(_nodes(process)))
     output.out.print(f"passwords: in {_folder()}, of mode 600", soft_wrap=True)
-    output.out.print("next: gradcube cube deploy FACTS --target kylin, and for the gateway to ask it:")
+    output.out.print("next: gradcube cube deploy --target kylin, and for the gateway to ask it:")
     for name, value in LocalKylin(_folder()).gateway_settings(process.address).items():
         output.out.print(f"  export {name}={value}", soft_wrap=True)
     output.out.print("  gradcube up")
