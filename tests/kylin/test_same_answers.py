@@ -29,6 +29,7 @@ from gradcube.security.users_file import User, edit_users
 
 STATEMENTS = int(os.environ.get("GRADCUBE_TEST_STATEMENTS", "500"))
 QUESTIONS = questions()
+pytestmark = pytest.mark.timeout(1500)  # with its share of two cores, when other tests run beside it
 each_question = pytest.mark.parametrize("question", QUESTIONS, ids=[str(one.number) for one in QUESTIONS])
 
 
@@ -49,7 +50,6 @@ def test_question_of_the_page(both: Both, question: Question) -> None:
     assert_same(ask(both.kylin, question.sql), ask(both.embedded, question.sql), question.sql)
 
 
-@pytest.mark.timeout(1500)
 def test_drawn_aggregations(both: Both) -> None:
     asked = []
 

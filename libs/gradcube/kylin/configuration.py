@@ -39,9 +39,7 @@ def conf_of(home: Path, name: str) -> Path:
 
 def _schemas() -> list[dict[str, Any]]:
     """What a receiver decodes Avro with: every version that this installation knows, checked by fingerprint."""
-    return [
-        {"id": one.id, "name": one.name, "version": one.version, "schema": one.parsed} for one in registry().all()
-    ]
+    return [{"id": one.id, "name": one.name, "version": one.version, "schema": one.parsed} for one in registry().all()]
 
 
 def _write(path: Path, templates: tuple[str, ...], values: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from gradcube.kylin.mapping import field_mapping
 
 SCHEMA = "DEFAULT"
 PARSERS = {"json": "gradcube.kylin.RowParser", "avro": "gradcube.kylin.AvroRows"}
-"""Our classes in the receivers: Kylin's own counts a null measure as 0, a row that comes twice as two, and reads no Avro."""
+"""Our classes in the receivers: Kylin's own counts a null as 0, a row that comes twice as two, and reads no Avro."""
 _WHOLE_RECORDS = "gradcube.kylin.WholeRecords"
 STREAMING = 20
 """Kylin's number of a table that is a Kafka topic."""
@@ -60,7 +60,11 @@ def stream(model: CubeModel, table_name: str, project: str, bootstrap: str) -> d
     return {
         "name": f"{SCHEMA}.{table_name}",
         "project_name": project,
-        "properties": {"topic": model.topic, "bootstrap.servers": bootstrap, "message.parser": PARSERS[model.source.format]},
+        "properties": {
+            "topic": model.topic,
+            "bootstrap.servers": bootstrap,
+            "message.parser": PARSERS[model.source.format],
+        },
         "parser_info": {
             "ts_col_name": model.time,
             "ts_parser": "org.apache.kylin.stream.source.kafka.LongTimeParser",
