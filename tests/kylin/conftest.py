@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gradcube.cube.deploy.kylin import KylinDeployment
+from gradcube.cube.deploy.plan import carry_out, plan_drop
 from gradcube.ports import free_port
 
 
@@ -35,6 +37,12 @@ def up(folder: Path, *options: str) -> None:
     (folder / "kylin" / "ports.json").write_text(json.dumps(ports))
     done = gradcube(folder, "kylin", "up", *options)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def drop_all(engine: KylinDeployment) -> None:
+    """What other tests left in the Kylin that they share."""
+    for cube in {one.cube for one in engine.deployed()}:
+        carry_out(engine, plan_drop(cube, engine.deployed()).steps, lambda _: None)
 
 
 @pytest.fixture(scope="session")

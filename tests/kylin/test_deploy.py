@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cube.gateway_process import produce
-from tests.kylin.conftest import nodes
+from tests.kylin.conftest import drop_all, nodes
 from tests.unit.cube.facts import value
 from tests.waiting import wait_until
 
@@ -63,6 +63,7 @@ def test_cube_lives_from_deploy_to_drop(kylin: KylinRest, broker: LocalBroker) -
     values = [value(number) for number in range(ROWS)]
     total = sum(json.loads(one)["METRIC_VALUE"] for one in values)
     produce(KafkaSettings(bootstrap=broker.bootstrap), model.topic, values)
+    drop_all(engine)
     assert engine.deployed() == []
 
     assert [one.step.action for one in deploy(engine, model)] == ["create"]
@@ -88,6 +89,7 @@ def test_what_is_half_made_is_made_whole(
 ) -> None:
     model = load_cube()
     engine = engine_of(kylin, broker, model)
+    drop_all(engine)
     asked = KylinRest.post
 
     def until_the_cube(self: KylinRest, path: str, body: dict[str, object]) -> object:

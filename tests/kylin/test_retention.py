@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cube.gateway_process import produce
 from tests.kylin.both import server_url
-from tests.kylin.conftest import nodes
+from tests.kylin.conftest import drop_all, nodes
 from tests.unit.cube.facts import value
 from tests.waiting import wait_until
 
@@ -66,6 +66,7 @@ def test_rows_leave_when_their_days_are_over(
     model = replace(declared, retention=replace(declared.retention, days=1))
     catalog = Catalog({"FACTS": model})
     engine = KylinDeployment(kylin, catalog, PROJECT, broker.bootstrap, WINDOWS)
+    drop_all(engine)
     now = int(time.time() * 1000)
     known = OLD + NEW if restarted else 0  # of the test before, which this cube reads too
     send(broker, model, OLD, known, now - 3_600_000)
