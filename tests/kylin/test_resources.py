@@ -17,6 +17,7 @@ from tests.unit.cube.facts import value
 from tests.waiting import wait_until
 
 from gradcube.events import encode, registry
+from gradcube.kylin import definitions
 
 SAMPLES = 2800
 FIRST_MICROS = (int(time.time() * 1e6) // HOUR_MICROS - 6) * HOUR_MICROS
@@ -52,6 +53,15 @@ STATEMENTS = [
 
 @pytest.fixture(scope="module")
 def resources(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """The receiver writes a checkpoint down every second, by default every five minutes: more fall between two rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        settings = definitions._settings
+        often = {"kylin.stream.index.checkpoint.intervals": "1"}
+        patch.setattr(definitions, "_settings", lambda *asked: settings(*asked) | often)
+        yield from stand_of(folder, tmp_path_factory)
+
+
+def stand_of(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with watched(folder, tmp_path_factory.mktemp("resources"), FIRST_MICROS) as stand:
         produce(stand.kafka, "gradcube.facts", [value(number) for number in range(40)])
         stand.send(SAMPLES)
@@ -115,6 +125,8 @@ def test_every_row_counts_once_after_a_kill(resources: Watched, folder: Path) ->
     for _ in range(2):
         resources.send(700)
         kill(folder)
+        checkpoints = folder.glob("kylin/index/receiver-0/resources_v*/.cp/*")
+        assert any(one.stat().st_size for one in checkpoints), "it goes on from where it was, not from the beginning"
         resources.send(300)
         wait_until(lambda: all(one["ready"] for one in nodes(folder).values()), 120, "it is back", 0.5)
     resources.wait()
