@@ -36,7 +36,7 @@ test-chaos: setup ## Kills and freezes of what is running
 test-kylin: setup ## Apache Kylin for real: fetched (148 MB, once), started, killed, stopped
 	$(BIN)/pytest -n 3 --dist loadfile tests/kylin --ignore=tests/kylin/stock
 
-test-kylin-stock: setup ## What of Kylin's receiver counts wrongly without our classes: each mend taken away (10 min)
+test-kylin-stock: setup ## What of Kylin's receiver counts wrongly without our classes: each mend taken away
 	$(BIN)/pytest tests/kylin/stock
 
 check: setup-check lint types imports manifests ## Everything that reads the code without running it

@@ -10,7 +10,7 @@ from gradcube.cube.kylin.watch import KylinWatch
 from gradcube.cube.model import Catalog, CubeModel
 from gradcube.cube.questions import Engine
 from gradcube.errors import ConfigError
-from gradcube.kylin.definitions import why_not
+from gradcube.kylin.definitions import held
 from gradcube.kylin.rest import KylinRest
 from gradcube.security.secret_files import read_secret
 from gradcube_cube.settings import CubeSettings
@@ -46,4 +46,4 @@ def open_kylin(
 def _held(settings: CubeSettings, catalog: Catalog) -> frozenset[str]:
     if settings.kylin_url is None:
         return frozenset()
-    return frozenset(name for name, model in catalog.cubes.items() if why_not(model) is None)
+    return held(catalog)

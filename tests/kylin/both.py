@@ -12,13 +12,13 @@ from typing import Any
 from kafka import KafkaProducer
 from tests.integration.cube.gateway_process import GatewayProcess
 from tests.integration.questions.stand import PREFIX, answering
-from tests.kylin.conftest import nodes
+from tests.kylin.conftest import drop_all, nodes
 from tests.unit.cube.facts import fact
 from tests.waiting import wait_until
 
 from gradcube.bus.local_broker import LocalBroker
 from gradcube.cube.deploy.kylin import KylinDeployment
-from gradcube.cube.deploy.plan import carry_out, plan, plan_drop
+from gradcube.cube.deploy.plan import carry_out, plan
 from gradcube.cube.model import Catalog, load_catalog
 from gradcube.events.facts import encode_fact
 from gradcube.kylin.accounts import ADMIN, GATEWAY, password, password_file
@@ -87,8 +87,7 @@ def deploy(folder: Path, cubes: Path | None, kafka: KafkaSettings, names: Sequen
     catalog = Catalog({name: load_catalog(cubes).cubes[name] for name in names})
     with KylinRest(server_url(folder), ADMIN, password(folder / "kylin", ADMIN)) as rest:
         engine = KylinDeployment(rest, catalog, "gradcube", kafka.bootstrap)
-        for name in HELD:
-            carry_out(engine, plan_drop(name, engine.deployed()).steps, lambda _: None)
+        drop_all(engine)
         carry_out(engine, plan(catalog, engine.deployed()).steps, lambda _: None)
 
 

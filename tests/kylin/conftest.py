@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import wait_until
 
 from gradcube.cube.deploy.kylin import KylinDeployment
 from gradcube.cube.deploy.plan import carry_out, plan_drop
+from gradcube.kylin.rest import KylinRest
 from gradcube.ports import free_port
 
 
@@ -37,6 +40,21 @@ def up(folder: Path, *options: str) -> None:
     (folder / "kylin" / "ports.json").write_text(json.dumps(ports))
     done = gradcube(folder, "kylin", "up", *options)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def restart_receiver(folder: Path) -> None:
+    """In order, so that it writes down how far it has read; the supervisor starts it again."""
+    before = nodes(folder)["receiver-0"]
+    os.kill(before["pid"], signal.SIGTERM)
+    wait_until(lambda: nodes(folder)["receiver-0"]["restarts"] > before["restarts"], 60, "its end is seen", 0.5)
+    wait_until(lambda: nodes(folder)["receiver-0"]["ready"], 120, "it is back", 0.5)
+
+
+def segment_states(kylin: KylinRest) -> set[str]:
+    """Of the segments of facts that its receivers have."""
+    told = kylin.get("streaming_v2/cubes/facts_v1/stats")["receiver_cube_real_time_states"]
+    stats = [one["receiver_cube_stats"] for group in told.values() for one in group.values()]
+    return {segment["segment_state"] for one in stats for segment in one["segment_stats"].values()}
 
 
 def drop_all(engine: KylinDeployment) -> None:

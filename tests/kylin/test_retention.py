@@ -1,7 +1,5 @@
 """Rows whose days are over leave Kylin, also when its receiver was started since; newer ones stay."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cube.gateway_process import produce
 from tests.kylin.both import server_url
-from tests.kylin.conftest import drop_all, nodes
+from tests.kylin.conftest import drop_all, restart_receiver, segment_states
 from tests.unit.cube.facts import value
 from tests.waiting import wait_until
 
@@ -75,7 +73,8 @@ def test_rows_leave_when_their_days_are_over(
     send(broker, model, NEW, known + OLD, now + 3_600_000)
     wait_until(lambda: counted(kylin) == known + OLD + NEW, 60, "the new rows are counted", 0.5)
     if restarted:
-        restart_receiver(folder, kylin)
+        wait_until(lambda: "IMMUTABLE" in segment_states(kylin), 200, "a segment is closed", 1)
+        restart_receiver(folder)
     expected = 2 * NEW if restarted else NEW
     seen: set[int | None] = set()
 
@@ -86,18 +85,3 @@ def test_rows_leave_when_their_days_are_over(
     wait_until(are_over, 300, "the old rows are gone", 1)
     assert counted(kylin) == expected
     carry_out(engine, plan_drop("FACTS", engine.deployed()).steps, lambda _: None)
-
-
-def restart_receiver(folder: Path, kylin: KylinRest) -> None:
-    """Once its old segments are closed."""
-    wait_until(lambda: "IMMUTABLE" in states(kylin), 200, "a segment is closed", 1)
-    before = nodes(folder)["receiver-0"]
-    os.kill(before["pid"], signal.SIGTERM)
-    wait_until(lambda: nodes(folder)["receiver-0"]["restarts"] > before["restarts"], 60, "its end is seen", 0.5)
-    wait_until(lambda: nodes(folder)["receiver-0"]["ready"], 120, "it is back", 0.5)
-
-
-def states(kylin: KylinRest) -> set[str]:
-    told = kylin.get("streaming_v2/cubes/facts_v1/stats")["receiver_cube_real_time_states"]
-    stats = [one["receiver_cube_stats"] for group in told.values() for one in group.values()]
-    return {segment["segment_state"] for one in stats for segment in one["segment_stats"].values()}

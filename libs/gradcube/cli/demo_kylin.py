@@ -7,9 +7,8 @@ from gradcube.cli.local_kylin import READY_SECONDS, STOP_SECONDS, LocalKylin, fe
 from gradcube.cli.processes import LocalProcess
 from gradcube.cube.deploy.plan import carry_out, plan
 from gradcube.cube.model import Catalog, load_catalog
+from gradcube.kylin.definitions import held
 from gradcube.settings import KafkaSettings
-
-CUBES = ("FACTS", "RESOURCES")
 
 
 class DemoKylin:
@@ -34,8 +33,9 @@ class DemoKylin:
         return {**settings, "GRADCUBE_CUBE_KYLIN_WHEN_BEHIND": "wait", "GRADCUBE_CUBE_KYLIN_LAG_RECORDS": "0"}
 
     def deploy(self, kafka: KafkaSettings) -> None:
-        """The facts and samples of that broker, whose topics are there."""
-        catalog = Catalog({name: load_catalog().cubes[name] for name in CUBES})
+        """All that it can hold of that broker, whose topics are there."""
+        declared = load_catalog()
+        catalog = Catalog({name: declared.cubes[name] for name in held(declared)})
         engine = self._kylin.deployment(self._process.address, catalog, kafka.bootstrap)
         carry_out(engine, plan(catalog, engine.deployed()).steps, lambda _: None)
 

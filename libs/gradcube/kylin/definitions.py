@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradcube.cube.model import ROWS_COUNT, Column, CubeModel, Rollup
+from gradcube.cube.model import ROWS_COUNT, Catalog, Column, CubeModel, Rollup
 from gradcube.errors import ConfigError
 from gradcube.kylin.mapping import field_mapping
 
@@ -42,6 +42,11 @@ def why_not(model: CubeModel) -> str | None:
     if model.filters:
         return "it leaves out some records"
     return None
+
+
+def held(catalog: Catalog) -> frozenset[str]:
+    """The cubes that Kylin can hold."""
+    return frozenset(name for name, model in catalog.cubes.items() if why_not(model) is None)
 
 
 def table(model: CubeModel, table_name: str) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 Each needs a Kylin of its own, so that they are apart from `make test-kylin`: `make test-kylin-stock`.
 """
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.kylin.both import server_url
-from tests.kylin.conftest import gradcube, nodes, up
+from tests.kylin.conftest import gradcube, restart_receiver, segment_states, up
 from tests.kylin.stock import variants
 from tests.kylin.stock.variants import MENDED, Variant, cache_with
 from tests.kylin.test_exactness import Stage
@@ -32,17 +30,9 @@ SETTLED_SECONDS = 15.0
 WINDOWS = Windows(segment_seconds=3600, late_seconds=5)
 
 
-def restart(stage: Stage) -> None:
-    """In order, so that it writes down how far it has read; the supervisor starts it again."""
-    before = nodes(stage.folder)["receiver-0"]
-    os.kill(before["pid"], signal.SIGTERM)
-    wait_until(lambda: nodes(stage.folder)["receiver-0"]["restarts"] > before["restarts"], 60, "its end is seen", 0.5)
-    wait_until(lambda: nodes(stage.folder)["receiver-0"]["ready"], 120, "it is back", 0.5)
-
-
 def twice_with_nothing_between(stage: Stage) -> None:
-    restart(stage)
-    restart(stage)
+    restart_receiver(stage.folder)
+    restart_receiver(stage.folder)
 
 
 def disabled_and_enabled(stage: Stage) -> None:
@@ -58,12 +48,13 @@ def disabled_and_enabled(stage: Stage) -> None:
 
 def closed(stage: Stage) -> None:
     """Its segments are in files."""
-    wait_until(lambda: states_of(stage) == {"IMMUTABLE"}, 200, "all segments are closed", 2)
+    with rest_of(stage) as rest:
+        wait_until(lambda: segment_states(rest) == {"IMMUTABLE"}, 200, "all segments are closed", 2)
 
 
 def closed_then_restarted(stage: Stage) -> None:
     closed(stage)
-    restart(stage)
+    restart_receiver(stage.folder)
 
 
 STORIES: list[tuple[str, Variant, Callable[[Stage], None]]] = [
@@ -114,13 +105,6 @@ def staged(variant: Variant, directory: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def rest_of(stage: Stage) -> KylinRest:
     return KylinRest(server_url(stage.folder), ADMIN, password(stage.folder / "kylin", ADMIN))
-
-
-def states_of(stage: Stage) -> set[str]:
-    with rest_of(stage) as rest:
-        told = rest.get("streaming_v2/cubes/facts_v1/stats")["receiver_cube_real_time_states"]
-    stats = [one["receiver_cube_stats"] for group in told.values() for one in group.values()]
-    return {segment["segment_state"] for one in stats for segment in one["segment_stats"].values()}
 
 
 def settled(stage: Stage) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from gradcube.cube.dialect import Kylin
+from gradcube.cube.kylin.statement import tables_of
 from gradcube.cube.model import Catalog
 from gradcube.cube.naming import CTE_PREFIX
 from gradcube.cube.questions import Question
@@ -18,7 +19,7 @@ from gradcube.errors import QueryError
 
 @dataclass(frozen=True)
 class Parts:
-    """`asked`: of Kylin, by the name of the relation that its answer is in `rest`, once `rest_of` knows its columns."""
+    """`asked`: of Kylin, by the name of the relation that its answer is in `rest`, as `rest` is told its columns."""
 
     tree: exp.Query
     asked: Mapping[str, Question]
@@ -42,7 +43,7 @@ def parts_of(question: Question, catalog: Catalog, held: Collection[str]) -> Par
         text = query.sql(dialect=Kylin, comments=False)
         asked[name] = Question(text, limits=question.limits)
         query.replace(exp.Table(this=exp.to_identifier(name, quoted=True)))
-    if left := {table.name for table in _tables(tree)} & frozenset(held):
+    if left := {table.name for table in tables_of(tree)} & frozenset(held):
         raise QueryError(
             f"{min(left)} is in Kylin, which keeps sums of its rows, and is joined with a cube that is not.",
             hint=f"Sum {min(left)} up in a subquery, and join that.",
@@ -58,14 +59,10 @@ def _largest(node: exp.Expr, held: frozenset[str]) -> list[exp.Query]:
 
 
 def _is_of(query: exp.Query, held: frozenset[str]) -> bool:
-    tables = _tables(query)
+    tables = tables_of(query)
     own = {cte.alias for cte in query.find_all(exp.CTE)}
     needed = {table.name for table in query.find_all(exp.Table) if table.name.startswith(CTE_PREFIX)}
     return bool(tables) and {table.name for table in tables} <= held and needed <= own
-
-
-def _tables(tree: exp.Expr) -> list[exp.Table]:
-    return [table for table in tree.find_all(exp.Table) if not table.name.startswith(CTE_PREFIX)]
 
 
 def _reading(name: str, columns: Sequence[str]) -> exp.Select:

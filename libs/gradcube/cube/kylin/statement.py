@@ -30,7 +30,7 @@ class KylinStatement:
 def cubes_of(question: Question, catalog: Catalog) -> frozenset[str]:
     """The cubes that a statement reads, through views too. Raises QueryError."""
     try:
-        return frozenset(table.name for table in _tables(resolve(question.sql, catalog, question.parameters)))
+        return frozenset(table.name for table in tables_of(resolve(question.sql, catalog, question.parameters)))
     except RecursionError as error:
         raise _too_deep() from error
 
@@ -45,7 +45,7 @@ def kylin_statement(
     try:
         tree = resolve(question.sql, catalog, question.parameters)
         sources = output_sources(tree, catalog)
-        tables_read = _tables(tree)  # a list: in sqlglot, nodes that look alike are equal
+        tables_read = tables_of(tree)  # a list: in sqlglot, nodes that look alike are equal
         cubes = tuple(sorted({table.name for table in tables_read}))
         _refuse_masked(tree, catalog, sight)
         for table in tables_read:
@@ -70,7 +70,8 @@ def _has_not_in(tree: exp.Query) -> bool:
     return any(isinstance(node.this, exp.In) and node.this.args.get("query") for node in tree.find_all(exp.Not))
 
 
-def _tables(tree: exp.Query) -> list[exp.Table]:
+def tables_of(tree: exp.Expr) -> list[exp.Table]:
+    """Those that read a cube, of a resolved statement or a part of one: a name of a WITH is none."""
     return [table for table in tree.find_all(exp.Table) if not table.name.startswith(CTE_PREFIX)]
 
 
